@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from newscaster.errors import NewscasterError
-from newscaster.training.prefetch import maker_processes, prefetch
+from newscaster.training.prefetch import each, maker_processes, prefetch
 
 FORKS = "fork" in multiprocessing.get_all_start_methods()
 
@@ -22,7 +22,7 @@ def make(step: int) -> tuple[int, str]:
 )
 def test_batches_come_in_order_and_errors_come_through(processes: int) -> None:
     others = set(multiprocessing.active_children())
-    batches = prefetch(make, first_step=2, processes=processes)
+    batches = prefetch(each(make), first_step=2, processes=processes)
     assert [next(batches) for _ in range(10)] == [(step, "a batch") for step in range(2, 12)]
     with pytest.raises(OSError, match="disk") as raised:
         next(batches)
@@ -35,7 +35,7 @@ def test_batches_come_in_order_and_errors_come_through(processes: int) -> None:
 )
 def test_who_makes_batches_ends_with_them(processes: int) -> None:
     others = set(multiprocessing.active_children())
-    batches = prefetch(lambda step: step, first_step=0, processes=processes)
+    batches = prefetch(each(lambda step: step), first_step=0, processes=processes)
     assert next(batches) == 0
     batches.close()
     assert not set(multiprocessing.active_children()) - others
@@ -45,7 +45,7 @@ def test_who_makes_batches_ends_with_them(processes: int) -> None:
 @pytest.mark.skipif(not FORKS, reason="no fork")
 def test_a_process_that_is_killed() -> None:
     others = set(multiprocessing.active_children())
-    batches = prefetch(lambda step: step, first_step=0, processes=2)
+    batches = prefetch(each(lambda step: step), first_step=0, processes=2)
     assert next(batches) == 0
     for process in set(multiprocessing.active_children()) - others:
         process.kill()

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+from newscaster.training.processes import BatchNorm2d
+
 
 def convolution(entering: int, leaving: int, kernel: int, *, stride: int = 1) -> nn.Sequential:
     """A convolution and batch normalisation, which is folded into it on export: it costs nothing there."""
     convolved = nn.Conv2d(entering, leaving, kernel, stride=stride, padding=kernel // 2, bias=False)
-    return nn.Sequential(convolved, nn.BatchNorm2d(leaving))
+    return nn.Sequential(convolved, BatchNorm2d(leaving))
 
 
 class Residual(nn.Module):

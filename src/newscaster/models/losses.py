@@ -6,6 +6,7 @@ the perceptual loss favour sharp frames. They start once the frame is otherwise 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +19,8 @@ from newscaster.training.adversarial import AdversarialLoss
 from newscaster.training.budget import Ramp
 from newscaster.types import ArrayBool, ImageU8
 
+Mean = Callable[[Tensor], Tensor]
+"""The mean of a tensor over the processes that train together (`training.processes`)."""
 LUMA = (0.299, 0.587, 0.114)
 _AROUND, _EVERY = 9, 4
 _LEAST = 1e-7
@@ -48,10 +51,15 @@ class FullFrameWeights:
     """Of the perceptual loss."""
 
 
-def pixel_weights(oval: Tensor, weights: FullFrameWeights) -> Tensor:
+def alone(value: Tensor) -> Tensor:
+    """Return the mean over a single process."""
+    return value
+
+
+def pixel_weights(oval: Tensor, weights: FullFrameWeights, mean: Mean = alone) -> Tensor:
     """Weight of every pixel, (B, 1, h, w), of mean 1; ``oval`` is the coverage by the face, 0 to 1."""
     pixels = 1 + weights.face * oval
-    return pixels / pixels.mean()
+    return pixels / mean(pixels.mean())
 
 
 def reconstruction_loss(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from newscaster.training.precision import autocast, fast_precision
+from newscaster.training.processes import Processes, join_modules
 from newscaster.training.stability import GuardedOptimizer
 
 Activations = list[list[Tensor]]
@@ -77,6 +78,11 @@ class Adversary:
             parameters = discriminator.parameters()
             optimizer = torch.optim.AdamW(parameters, lr=loss.learning_rate, betas=(0.5, 0.99), fused=True)
         self._optimizer = GuardedOptimizer(self.discriminator, optimizer, name="discriminator")
+
+    def join(self, processes: Processes) -> None:
+        """Train the discriminator together with these processes."""
+        self._optimizer.processes = processes
+        join_modules(self.discriminator, processes)
 
     def train_step(
         self, generated: Tensor, real: Tensor, condition: Tensor, *, step: int, rate_scale: float = 1.0

@@ -10,6 +10,17 @@ Policies, the same for all models:
 - Weights are written before the state. A process killed between the two resumes from the older state.
 - A run resumes only from its own kind of state; any other is refused with the reason.
 - A step whose gradient is not finite changes nothing; too many of them end the training.
+
+Several processes (:mod:`newscaster.training.processes`) train with batches of so many times the samples:
+
+- Each makes its rows of every batch; gradients are averaged. N processes with batches of B compute what one
+  computes with batches of N B, but for the rounding of sums. The learning rate is not changed.
+- All begin with the weights of the first, take the same steps, and so keep equal weights and averages.
+- The first alone reads and writes the folder, measures and reports. Its clock decides when the budget is
+  spent, and its errors end all processes.
+- A state does not depend on the number of processes, and is resumed with any other. Random numbers stay those
+  of (seed, step), and the batches become those of the new number: larger or smaller. Streamed samples
+  (:mod:`newscaster.training.shards`) go on at the start of a shard.
 """
 
 from __future__ import annotations
@@ -18,9 +29,10 @@ import copy
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -42,6 +54,7 @@ from newscaster.training.checkpoints import (
     write_checkpoint,
 )
 from newscaster.training.prefetch import maker_processes, prefetch
+from newscaster.training.processes import ALONE, Processes, Shard, join_modules
 from newscaster.training.seeds import seeded
 from newscaster.training.stability import GuardedOptimizer, diverged
 
@@ -49,6 +62,8 @@ PREVIEW = "preview.png"
 _COLUMNS = ("step", "minutes", "loss", "samples_per_second", "learning_rate")
 Batch = TypeVar("Batch")
 Metrics = Mapping[str, float | None]
+History = Sequence[tuple[int, int]]
+"""Of a training: first steps, and how many processes trained from each on."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +123,10 @@ class TrainTask(ABC, Generic[Batch]):
     optimization: Optimization
     intervals: Intervals
     samples_per_step: int
+    """Of each process."""
     device: torch.device
+    processes: Processes = ALONE
+    """Those that train the network; set by :meth:`join`."""
 
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:
@@ -119,7 +137,28 @@ class TrainTask(ABC, Generic[Batch]):
 
     @abstractmethod
     def batch(self, *, seed: int, step: int) -> Batch:
-        """Return the batch of one step; called ahead of use, in another thread or process."""
+        """Return this process's rows of the batch of one step: those of ``processes.shard``.
+
+        It is called ahead of use, in another thread or process.
+        """
+
+    def batches(self, steps: Iterator[int], *, seed: int, maker: Shard, history: History) -> Iterable[Batch]:
+        """Yield the batches of some steps; by default :meth:`batch`, which knows no other step.
+
+        Args:
+            steps: in their order; those of other makers are missing.
+            seed: of the training.
+            maker: which one this is of several in this process.
+            history: how many processes took the steps before.
+        """
+        return (self.batch(seed=seed, step=step) for step in steps)
+
+    def join(self, processes: Processes) -> None:
+        """Train together with these processes."""
+        self.processes = processes
+        join_modules(self.network, processes)
+        if self.adversary is not None:
+            self.adversary.join(processes)
 
     @abstractmethod
     def learning_rate(self, step: int, fraction: float) -> float:
@@ -145,15 +184,30 @@ class Trainer(Generic[Batch]):
         folder: of the run; made if missing.
         budget: its clock starts with :meth:`run`.
         seed: of batches and dropout; a resumed run keeps its own.
+        processes: those that run this training together. In all but the first, ``folder`` and ``budget``
+            are not used.
     """
 
-    def __init__(self, task: TrainTask[Batch], folder: Path, *, budget: Budget, seed: int) -> None:
+    def __init__(
+        self,
+        task: TrainTask[Batch],
+        folder: Path,
+        *,
+        budget: Budget,
+        seed: int,
+        processes: Processes = ALONE,
+    ) -> None:
         self.task, self.folder, self.budget, self.seed = task, folder, budget, seed
         self.step = 0
+        self.history: list[tuple[int, int]] = []
         self.metrics: Metrics = {}
+        self.processes = processes
+        self._reporter: _Reporter
         network, how = task.network, task.optimization
         self.average = network if how.ema_decay is None else copy.deepcopy(network).requires_grad_(False)
         self._optimizer = GuardedOptimizer(network, task.optimizer, name=task.kind, clip_norm=how.clip_norm)
+        self._optimizer.processes = processes
+        task.join(processes)
 
     def run(self, *, resume: bool = True, progress: OnReport | None = None) -> None:
         """Train until the budget is spent, from the state in the folder if there is one.
@@ -168,46 +222,63 @@ class Trainer(Generic[Batch]):
             InputError: the state in the folder is damaged or belongs to another training.
             TrainingError: the training diverged; the last good state is kept.
             OutputError: the folder cannot be written.
+            FirstProcessError: the first of several processes raised one of these.
         """
-        make_run_folder(self.folder)
-        if resume and (self.folder / STATE).is_file():
+        first = self.processes.first
+        first(lambda: make_run_folder(self.folder))
+        if first(lambda: resume and (self.folder / STATE).is_file()):
             self.budget.start(self.resume())
         else:
             self.budget.start(0.0)
             self.initialize()
-            self.save()
-        if self.budget.fraction(self.step) < 1:
+            first(self.save)
+        if first(lambda: self.budget.fraction(self.step)) < 1:
             self._train(progress or (lambda report: None))
-        elif not self.metrics:
-            self.evaluate()
-            self.save()
+        elif not first(lambda: self.metrics):
+            first(self.evaluate)
+            first(self.save)
         self._check_finite()
+        self.metrics = first(lambda: self.metrics)
         self.average.eval()
 
     def _train(self, progress: OnReport) -> None:
-        task, seed, first = self.task, self.seed, self.step
-        reporter = _Reporter(self, progress)
+        task, first_step, first = self.task, self.step, self.processes.first
+        first(lambda: self._start_reports(progress))
+        seed, history = self.seed, tuple(self.history)
         batches = prefetch(
-            lambda step: task.batch(seed=seed, step=step),
+            lambda steps, maker: task.batches(steps, seed=seed, maker=maker, history=history),
             first_step=self.step,
-            processes=maker_processes(task.device),
+            processes=maker_processes(task.device, trainings=self.processes.local_count),
         )
+        loss: Tensor | None = None
         with closing(batches) as ready:  # type: ignore[type-var]
-            while (fraction := self.budget.fraction(self.step)) < 1:
-                reporter.after_step(self.update(next(ready), fraction))
-        if 0 < self.step - first == self._optimizer.skipped:
-            raise diverged(task.kind, f"the gradient of none of {self.step - first} steps was finite")
-        reporter.finish()
+            while (fraction := first(partial(self._fraction_after, loss))) < 1:
+                loss = self.update(next(ready), fraction)
+        if 0 < self.step - first_step == self._optimizer.skipped:
+            raise diverged(task.kind, f"the gradient of none of {self.step - first_step} steps was finite")
+        first(lambda: self._reporter.finish())
+
+    def _start_reports(self, progress: OnReport) -> None:
+        self._reporter = _Reporter(self, progress)
+
+    def _fraction_after(self, loss: Tensor | None) -> float:
+        """Report a step's loss; return the part of the budget that is spent."""
+        if loss is not None:
+            self._reporter.after_step(loss)
+        return self.budget.fraction(self.step)
 
     def initialize(self) -> None:
         """Let the task compute its start, and start the average from it."""
         with seeded(self.seed, self.step):
-            self.task.initialize(self.seed)
+            self.processes.first(lambda: self.task.initialize(self.seed))
+        self.processes.share(self.task.network)
+        if self.task.adversary is not None:
+            self.processes.share(self.task.adversary.discriminator)
         if self.average is not self.task.network:
             self.average.load_state_dict(self.task.network.state_dict())
 
     def update(self, batch: Batch, fraction: float) -> Tensor:
-        """Take one step when ``fraction`` of the budget is spent; return its loss, detached."""
+        """Take one step when ``fraction`` of the budget is spent; return its loss over all rows, detached."""
         task, decay = self.task, self.task.optimization.ema_decay
         task.network.train()
         with seeded(self.seed, self.step):
@@ -215,8 +286,10 @@ class Trainer(Generic[Batch]):
         rate = task.learning_rate(self.step, fraction)
         if self._optimizer.minimize(loss, rate=rate, step=self.step) and decay is not None:
             update_ema(self.average, task.network, decay=decay, step=self.step)
+        if not self.history or self.history[-1][1] != self.processes.shard.count:
+            self.history.append((self.step, self.processes.shard.count))
         self.step += 1
-        return loss.detach()
+        return self.processes.mean(loss.detach())
 
     def evaluate(self) -> None:
         """Measure the averaged network, and draw its preview."""
@@ -238,6 +311,7 @@ class Trainer(Generic[Batch]):
         tensors = in_parts(average=self.average.state_dict(), adversary=adversary) | self._optimizer.tensors()
         state: dict[str, Any] = {"kind": task.kind, "identity": identity, "metrics": self.metrics}
         state |= {"step": self.step, "seed": self.seed, "used_seconds": self.budget.used_seconds}
+        state["processes"] = self.history
         write_checkpoint(self.folder / STATE, Checkpoint(tensors, state))
 
     def _check_finite(self) -> None:
@@ -252,7 +326,7 @@ class Trainer(Generic[Batch]):
     def resume(self) -> float:
         """Load the state in the folder; return the seconds that were used."""
         path, task = self.folder / STATE, self.task
-        state = read_checkpoint(path)
+        state = self.processes.first(lambda: read_checkpoint(path))
         try:
             _check_identity(task, state.facts)
             self._optimizer.restore(state.tensors)
@@ -261,6 +335,8 @@ class Trainer(Generic[Batch]):
                 task.adversary.restore(state.part("adversary"))
             self.step, self.seed = int(state.facts["step"]), int(state.facts["seed"])
             self.metrics = dict(state.facts["metrics"])
+            before = state.facts.get("processes", [[0, 1]] if self.step else [])  # of an older version: one
+            self.history = [(int(first), int(count)) for first, count in before]
             return float(state.facts["used_seconds"])
         except (AttributeError, IndexError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise InputError(
@@ -311,7 +387,7 @@ class _Reporter:
         if not self._losses:
             return
         trainer, used = self._trainer, self._trainer.budget.used_seconds
-        samples = len(self._losses) * trainer.task.samples_per_step
+        samples = len(self._losses) * trainer.task.samples_per_step * trainer.processes.shard.count
         report = TrainProgress(
             step=trainer.step,
             fraction=trainer.budget.fraction(trainer.step),

@@ -11,7 +11,7 @@ import queue
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
@@ -19,25 +19,37 @@ import torch
 
 from newscaster.errors import NewscasterError
 from newscaster.system.cpu import usable_cores
+from newscaster.training.processes import WHOLE, Shard
 
 Made = TypeVar("Made")
+Make = Callable[[Iterator[int], Shard], Iterable[Made]]
+"""Yields what belongs to some steps, of which it is one of several makers."""
 
 _QUEUE = 3
 _MAX_PROCESSES = 8
 
 
-def maker_processes(device: torch.device) -> int:
+def maker_processes(device: torch.device, *, trainings: int = 1) -> int:
     """How many processes shall make batches for this device; 0: a thread does, as a CPU has no core to spare.
+
+    ``trainings`` processes on this machine train, and share its cores.
 
     What they make batches from is mapped into memory and not copied: they are forked, or there are none.
     """
     if device.type == "cpu" or "fork" not in multiprocessing.get_all_start_methods():
         return 0
-    return min(_MAX_PROCESSES, usable_cores() - 1)
+    return max(0, min(_MAX_PROCESSES, usable_cores() // trainings - 1))
 
 
-def prefetch(make: Callable[[int], Made], *, first_step: int, processes: int = 0) -> Iterator[Made]:
-    """``make(first_step)``, ``make(first_step + 1)`` and so on without end, made ahead of use.
+def each(make: Callable[[int], Made]) -> Make[Made]:
+    """Return a maker of ``make(step)`` for each step."""
+    return lambda steps, maker: map(make, steps)
+
+
+def prefetch(make: Make[Made], *, first_step: int, processes: int = 0) -> Iterator[Made]:
+    """What ``make`` yields for the steps ``first_step``, ``first_step + 1`` and so on, made ahead of use.
+
+    Of several processes, each has every so many steps, and its number and theirs as the second argument.
 
     Threads and processes end when the generator is closed. What ``make`` raises is raised here: as it is, or,
     of a process, with that process's traceback as a note.
@@ -48,7 +60,7 @@ def prefetch(make: Callable[[int], Made], *, first_step: int, processes: int = 0
     return _from_processes(make, first_step, processes) if processes else _from_thread(make, first_step)
 
 
-def _from_processes(make: Callable[[int], Made], first_step: int, processes: int) -> Iterator[Made]:
+def _from_processes(make: Make[Made], first_step: int, processes: int) -> Iterator[Made]:
     """The processes take turns; each makes its next batch while the one before waits to be fetched.
 
     Neither threads nor locks are shared with them, so that nothing of theirs can keep this process waiting.
@@ -61,7 +73,8 @@ def _from_processes(make: Callable[[int], Made], first_step: int, processes: int
             receiving, sending = context.Pipe(duplex=False)
             ours.append(receiving)
             steps = itertools.count(first_step + turn, processes)
-            maker = context.Process(target=_make_all, args=(make, steps, sending, list(ours)), daemon=True)
+            batches = make(steps, Shard(turn, processes))
+            maker = context.Process(target=_make_all, args=(batches, sending, list(ours)), daemon=True)
             maker.start()
             makers.append(maker)
             sending.close()
@@ -84,9 +97,7 @@ def _from_processes(make: Callable[[int], Made], first_step: int, processes: int
             receiving.close()
 
 
-def _make_all(
-    make: Callable[[int], Made], steps: Iterator[int], sending: Connection, others: list[Connection]
-) -> None:
+def _make_all(batches: Iterable[Made], sending: Connection, others: list[Connection]) -> None:
     """Send batches until the process is killed or the receiver is gone."""
     for number in (signal.SIGINT, signal.SIGTERM):  # often sent to the whole group, whose leader decides
         signal.signal(number, signal.SIG_IGN)
@@ -94,8 +105,8 @@ def _make_all(
         receiving.close()
     torch.set_num_threads(1)
     try:
-        for step in steps:
-            sending.send((make(step), None))
+        for batch in batches:
+            sending.send((batch, None))
     except BrokenPipeError:
         return
     except Exception as error:
@@ -103,7 +114,7 @@ def _make_all(
         sending.send((None, error))
 
 
-def _from_thread(make: Callable[[int], Made], first_step: int) -> Iterator[Made]:
+def _from_thread(make: Make[Made], first_step: int) -> Iterator[Made]:
     ready: queue.Queue[Made | BaseException] = queue.Queue(_QUEUE)
     stop = threading.Event()
 
@@ -116,14 +127,13 @@ def _from_thread(make: Callable[[int], Made], first_step: int) -> Iterator[Made]
                 continue
 
     def work() -> None:
-        step = first_step
-        while not stop.is_set():
-            try:
-                put(make(step))
-            except BaseException as error:  # handed on to the thread that waits
-                put(error)
-                return
-            step += 1
+        try:
+            for batch in make(itertools.count(first_step), WHOLE):
+                put(batch)
+                if stop.is_set():
+                    return
+        except BaseException as error:  # handed on to the thread that waits
+            put(error)
 
     thread = threading.Thread(target=work, name="newscaster-batches", daemon=True)
     thread.start()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from newscaster.errors import TrainingError
 from newscaster.training.checkpoints import in_parts, optimizer_tensors, part_of, restore_optimizer
+from newscaster.training.processes import ALONE, Processes
 
 _LOG = logging.getLogger("newscaster.training")
 _MAX_SKIPPED = 20
@@ -38,6 +39,8 @@ class GuardedOptimizer:
         self._max_norm = clip_norm or math.inf
         self.skipped = 0
         """Steps that were skipped so far."""
+        self.processes: Processes = ALONE
+        """Those that train the network. All skip the same steps, as their gradients are averaged."""
 
     def minimize(self, loss: Tensor, *, rate: float, step: int) -> bool:
         """Take one step that lowers ``loss``, and return whether it was taken.
@@ -49,6 +52,7 @@ class GuardedOptimizer:
             group["lr"] = rate * group.get("rate_scale", 1.0)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.processes.average_gradients(self._network.parameters())
         norm = nn.utils.clip_grad_norm_(self._network.parameters(), self._max_norm)
         if bool(torch.isfinite(norm)):
             self._optimizer.step()

@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from newscaster.training.processes import Dropout, Dropout1d
+
 
 @dataclass(frozen=True, kw_only=True)
 class MotionConfig:
@@ -103,7 +105,7 @@ class MotionModel(nn.Module):
         self.register_buffer("feature_mean", torch.zeros(config.inputs))
         self.register_buffer("feature_deviation", torch.ones(config.inputs))
         dropped = config.dropout if config.input_dropout is None else config.input_dropout
-        self.input_dropout = nn.Dropout1d(dropped)
+        self.input_dropout = Dropout1d(dropped)
         self._smoothing = config.smoothing
 
     def normalise_with(self, features: Tensor) -> None:
@@ -154,7 +156,7 @@ class _Block(nn.Module):
                 )
             )
             self.layers.append(nn.ReLU())
-            self.layers.append(nn.Dropout1d(config.dropout))
+            self.layers.append(Dropout1d(config.dropout))
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.layers(x)
@@ -191,7 +193,7 @@ class RecurrentMotion(MotionModel):
             bidirectional=config.bidirectional,
             dropout=config.dropout if config.layers > 1 else 0.0,
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.leave = nn.Linear(config.hidden * (2 if config.bidirectional else 1), config.coefficients)
 
     def forward(self, features: Tensor) -> Tensor:

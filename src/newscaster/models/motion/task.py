@@ -24,6 +24,7 @@ from newscaster.training.adversarial import Adversary
 from newscaster.training.budget import Clock, StepBudget
 from newscaster.training.loop import OnReport, Trainer, TrainTask
 from newscaster.training.precision import autocast, fast_precision
+from newscaster.training.processes import ALONE, WHOLE, Processes, Shard
 from newscaster.training.seeds import seeded
 from newscaster.types import ArrayFloat
 
@@ -43,6 +44,7 @@ def train_motion(
     resume: bool = True,
     progress: OnReport | None = None,
     clock: Clock = time.monotonic,
+    processes: Processes = ALONE,
 ) -> _Network:
     """Train ``network`` in place and return it with averaged weights, in evaluation mode.
 
@@ -56,13 +58,15 @@ def train_motion(
         resume: whether to resume from the checkpoint in ``folder``; otherwise it is replaced.
         progress: called with each report.
         clock: returns seconds from some point in time on; for tests.
+        processes: those that train it together; each calls this with equal arguments.
 
     Raises:
         InputError: the checkpoint in ``folder`` is damaged or belongs to another training.
         OutputError: ``folder`` cannot be written.
     """
-    task = MotionTask(network, _Segments(clips, fractions, config.segment), basis, config)
-    trainer = Trainer(task, folder, budget=StepBudget(config.steps, clock=clock), seed=config.seed)
+    task = MotionTask(network, segments_of(clips, config.segment, fractions=fractions), basis, config)
+    budget = StepBudget(config.steps, clock=clock)
+    trainer = Trainer(task, folder, budget=budget, seed=config.seed, processes=processes)
     trainer.run(resume=resume, progress=progress)
     network.load_state_dict(trainer.average.state_dict())
     return network.eval()
@@ -117,7 +121,9 @@ class MotionTask(TrainTask[Segments]):
 
     def batch(self, *, seed: int, step: int) -> Segments:
         """Random segments."""
-        return self.segments.draw(np.random.default_rng((seed, step)), self.how.batch)
+        return self.segments.draw(
+            np.random.default_rng((seed, step)), self.samples_per_step, self.processes.shard
+        )
 
     def learning_rate(self, step: int, fraction: float) -> float:
         """Warm-up, then cosine decay to 0."""
@@ -127,7 +133,8 @@ class MotionTask(TrainTask[Segments]):
         """Positions and velocities, the adversary's loss, and the distance to the first weights."""
         how, net, (features, targets, seen) = self.how, self.network, batch
         if how.feature_noise:
-            features = features + how.feature_noise * torch.randn(features.shape) * net.feature_deviation
+            noise = self.processes.shard.randn(features.shape)
+            features = features + how.feature_noise * noise * net.feature_deviation
         with autocast(self.device, self._precision):
             predicted = net(features)
         predicted = predicted.float()
@@ -161,12 +168,21 @@ class _Segments:
         self.fractions = fractions_array / fractions_array.sum()
         self.segment = segment
 
-    def draw(self, rng: np.random.Generator, count: int) -> Segments:
-        clip = rng.choice(len(self.lengths), count, p=self.fractions)
+    def draw(self, rng: np.random.Generator, count: int, shard: Shard = WHOLE) -> Segments:
+        """Return a shard of ``count`` segments."""
+        total = count * shard.count
+        clip = rng.choice(len(self.lengths), total, p=self.fractions)
         offset = rng.integers(0, np.maximum(1, self.lengths[clip] - self.segment + 1))
-        first = torch.from_numpy(self.starts[clip] + offset)
+        first = torch.from_numpy(self.starts[clip] + offset)[shard.rows(total)]
         index = first[:, None] + torch.arange(self.segment)
         return self.features[index].float(), self.targets[index], self.weights[index]
+
+
+def segments_of(
+    clips: Sequence[MotionClip], segment: int, *, fractions: Sequence[float] | None = None
+) -> _Segments:
+    """Return segments of ``segment`` steps; clips are drawn by ``fractions``, by default by length."""
+    return _Segments(clips, fractions, segment)
 
 
 def _at_least(steps: ArrayFloat, count: int) -> ArrayFloat:

@@ -29,6 +29,7 @@ from newscaster.models.portrait.frames import (
 )
 from newscaster.models.portrait.network import FullFrameConfig, Window
 from newscaster.models.renderer.data import set_aside
+from newscaster.training.processes import WHOLE, Shard
 from newscaster.types import ArrayF32, ArrayFloat, ArrayI64, ImageU8
 
 if TYPE_CHECKING:
@@ -303,15 +304,16 @@ class Pairs:
         side = max(side, -(-_MIN_CROP // self._grid) * self._grid)
         self.crop: Size = min(side, config.padded[0]), min(side, config.padded[1])
 
-    def random(self, pairs: int, *, seed: int, step: int) -> PairBatch:
-        """Return the batch of a step, with this number of pairs."""
-        rng = np.random.default_rng((seed, step))
+    def random(self, pairs: int, *, seed: int, step: int, shard: Shard = WHOLE) -> PairBatch:
+        """Return a shard of the batch of a step, with this number of pairs."""
+        rng, pairs = np.random.default_rng((seed, step)), pairs * shard.count
         firsts = rng.choice(self._firsts, pairs)
         offsets = np.stack(
             [rng.uniform(*self._sight.across, pairs), rng.uniform(*self._sight.down, pairs)], axis=1
         )
         centres = self._frames.planes[firsts, :, 2] + offsets * self._eye_distance_px
-        return self.batch(firsts, centres)
+        rows = shard.rows(pairs)
+        return self.batch(firsts[rows], centres[rows])
 
     def batch(self, firsts: ArrayI64, centres: ArrayFloat) -> PairBatch:
         """Return pairs by the indices of their first frames, in windows around these centres (P, 2)."""

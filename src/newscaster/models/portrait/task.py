@@ -121,7 +121,7 @@ class PortraitTask(FrameTask[PairBatch]):
 
     def batch(self, *, seed: int, step: int) -> PairBatch:
         """Return pairs of successive frames."""
-        return self.pairs.random(self.samples_per_step // 2, seed=seed, step=step)
+        return self.pairs.random(self.samples_per_step // 2, seed=seed, step=step, shard=self.processes.shard)
 
     def loss(self, batch: PairBatch, *, step: int, fraction: float) -> Tensor:
         """Return reconstruction plus perceptual loss, and after some time plus the sharpening losses."""
@@ -132,7 +132,7 @@ class PortraitTask(FrameTask[PairBatch]):
         with self.autocast():
             rendered = self.network(maps, planes, appearances, batch.window).float()
         maps, weights = self._fine(maps, real), self.training.loss
-        pixels = pixel_weights(maps[:, :1], weights)
+        pixels = pixel_weights(maps[:, :1], weights, self.processes.mean)
         loss = reconstruction_loss(
             rendered, real, pixels, gradient=weights.gradient, temporal=weights.temporal
         )

@@ -109,16 +109,27 @@ class BaseRendererTask(FrameTask[ReferenceBatch]):
         side = self._sides[step % len(self._sides)]
         pool = [frames for frames in self._frames if frames.side == side]
         chances = np.sqrt([len(frames) for frames in pool])
-        pairs = self.training.batch // 2 * (2 if side < 256 else 1)
+        shard = self.processes.shard
+        pairs = self._pairs(side) * shard.count
         drawn = generator.choice(len(pool), size=pairs, p=chances / chances.sum())
-        return ReferenceBatch.joined([pool[number].random(2, generator) for number in drawn])
+        own, batches = range(pairs)[shard.rows(pairs)], []
+        for turn, number in enumerate(drawn):
+            if turn in own:
+                batches.append(pool[number].random(2, generator))
+            else:
+                pool[number].pass_over(2, generator)
+        return ReferenceBatch.joined(batches)
+
+    def _pairs(self, side: int) -> int:
+        """Return the number of pairs per step of crops of a side."""
+        return self.samples_per_step // 2 * (2 if side < 256 else 1)
 
     def loss(self, batch: ReferenceBatch, *, step: int, fraction: float) -> Tensor:
         """See :func:`reference_loss`."""
         boxes = batch.on(self.device, self._boxes[batch.crops.shape[1]])
         with self.autocast():
             rendering = self.network(boxes.sight)
-        return reference_loss(rendering, boxes, self.training.weights)
+        return reference_loss(rendering, boxes, self.training.weights, self.processes.mean)
 
     @torch.inference_mode()
     def evaluate(self, network: nn.Module) -> Metrics:

@@ -21,6 +21,7 @@ from newscaster.face.reference_flow import coarse_flow
 from newscaster.face.references import CELLS, nearest_references, relative_distances
 from newscaster.models.reference.network import Sight, box_sight
 from newscaster.models.renderer.data import RenderingClip, frame_table
+from newscaster.training.processes import WHOLE, Shard
 from newscaster.types import ArrayBool, ArrayF32, ArrayFloat, ArrayI64, ImageU8
 
 _APART_FRAMES = 10
@@ -157,25 +158,55 @@ class ReferenceFrames:
         """Return the numbers of at most ``count`` frames, evenly spread."""
         return np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(np.int64))
 
-    def random(self, count: int, generator: np.random.Generator) -> ReferenceBatch:
-        """Return pairs of successive frames, ``count`` in all, with varied references and light."""
-        first = generator.integers(max(1, len(self) - 1), size=count // 2)
-        second = np.minimum(first + 1, len(self) - 1)
-        return self.batch(np.stack([first, second], axis=1).reshape(-1), generator)
+    def random(self, count: int, generator: np.random.Generator, *, shard: Shard = WHOLE) -> ReferenceBatch:
+        """Return pairs of successive frames, ``count`` in all, with varied references and light.
 
-    def batch(self, numbers: ArrayI64, generator: np.random.Generator | None = None) -> ReferenceBatch:
-        """Return frames by their numbers; with a generator, references and light are varied, pair by pair."""
-        drawn = []
-        subset: ArrayI64 | None = None
-        for index, number in enumerate(numbers.tolist()):
-            if generator is not None and index % 2 == 0:
-                subset = self._subset(generator)
-            drawn.append(self._draw(number, subset))
+        They are a shard of a batch of so many times the frames.
+        """
+        return self.batch(self._numbers(count * shard.count, generator), generator, shard=shard)
+
+    def pass_over(self, count: int, generator: np.random.Generator) -> None:
+        """Take from a generator what :meth:`random` takes."""
+        self._varied(len(self._numbers(count, generator)), generator)
+
+    def batch(
+        self,
+        numbers: ArrayI64,
+        generator: np.random.Generator | None = None,
+        *,
+        shard: Shard = WHOLE,
+    ) -> ReferenceBatch:
+        """Return a shard of frames by their numbers.
+
+        With a generator, references and light are varied, pair by pair.
+        """
+        subsets, light = self._varied(len(numbers), generator)
+        rows = shard.rows(len(numbers))
+        drawn = [
+            self._draw(number, subset)
+            for number, subset in zip(numbers[rows].tolist(), subsets[rows], strict=True)
+        ]
         fields: dict[str, Any] = {
             name: np.stack(values) for name, values in zip(_DRAWN, zip(*drawn, strict=True), strict=True)
         }
-        light = _light(len(numbers), self._variation if generator is not None else None, generator)
-        return ReferenceBatch(**fields, light=light)
+        return ReferenceBatch(**fields, light=light[:, rows])
+
+    def _numbers(self, count: int, generator: np.random.Generator) -> ArrayI64:
+        """Return the numbers of random pairs of successive frames, ``count`` in all."""
+        first = generator.integers(max(1, len(self) - 1), size=count // 2)
+        second = np.minimum(first + 1, len(self) - 1)
+        return np.stack([first, second], axis=1).reshape(-1)
+
+    def _varied(
+        self, count: int, generator: np.random.Generator | None
+    ) -> tuple[list[ArrayI64 | None], ArrayF32]:
+        """Return the sources that references of each of ``count`` frames may be, and their light."""
+        if generator is None:
+            return [None] * count, _light(count, None, None)
+        subsets: list[ArrayI64 | None] = []
+        for _ in range((count + 1) // 2):
+            subsets += [self._subset(generator)] * 2
+        return subsets[:count], _light(count, self._variation, generator)
 
     def _subset(self, generator: np.random.Generator) -> ArrayI64:
         """Return the sources that references may be, as if there were less footage."""

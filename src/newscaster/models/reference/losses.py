@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from newscaster.models.losses import reconstruction_loss
+from newscaster.models.losses import Mean, alone, reconstruction_loss
 from newscaster.models.reference.data import BoxBatch
 from newscaster.models.reference.network import Rendering
 from newscaster.models.renderer.losses import LossWeights, pixel_weights
@@ -33,17 +33,20 @@ class ReferenceWeights:
     """Of the square of the flow's refinement, in crop widths."""
 
 
-def reference_loss(rendering: Rendering, batch: BoxBatch, weights: ReferenceWeights) -> Tensor:
+def reference_loss(
+    rendering: Rendering, batch: BoxBatch, weights: ReferenceWeights, mean: Mean = alone
+) -> Tensor:
     """Return the loss of what the network made of a box; a scalar.
 
     Args:
         rendering: what the network made.
         batch: the real frames, in pairs of successive ones.
         weights: how much every part counts.
+        mean: over the processes that train together.
     """
     cell = batch.target.shape[-1] // rendering.low.shape[-1]
     made = torch.where(batch.hidden, rendering.image, batch.target)
-    pixels = pixel_weights(batch.hidden, batch.sight.landmark_map[:, :1], weights.pixels)
+    pixels = pixel_weights(batch.hidden, batch.sight.landmark_map[:, :1], weights.pixels, mean)
     loss = reconstruction_loss(
         made, batch.target, pixels, gradient=weights.pixels.gradient, temporal=weights.pixels.temporal
     )
@@ -51,7 +54,7 @@ def reference_loss(rendering: Rendering, batch: BoxBatch, weights: ReferenceWeig
     low = (rendering.low - functional.avg_pool2d(batch.target, cell)).abs() * cells
     return (
         loss
-        + weights.low * low.sum() / (3 * cells.sum())
+        + weights.low * low.sum() / (3 * mean(cells.sum()))
         + weights.correction * rendering.correction.abs().mean()
         + weights.refinement * rendering.refinement.square().mean()
     )

@@ -92,14 +92,16 @@ class ReferenceTask(CropTask):
 
     def batch(self, *, seed: int, step: int) -> ReferenceBatch:  # type: ignore[override]
         """Pairs of successive frames, with references among the others."""
-        return self._references.random(self.samples_per_step, np.random.default_rng((seed, step)))
+        return self._references.random(
+            self.samples_per_step, np.random.default_rng((seed, step)), shard=self.processes.shard
+        )
 
     def loss(self, batch: ReferenceBatch, *, step: int, fraction: float) -> Tensor:  # type: ignore[override]
         """See :func:`reference_loss`."""
         boxes = batch.on(self.device, self.network.box)
         with self.autocast():
             rendering = self.network.predict(boxes.sight)
-        return reference_loss(rendering, boxes, self.training.weights)
+        return reference_loss(rendering, boxes, self.training.weights, self.processes.mean)
 
     def evaluate(self, network: nn.Module) -> Metrics:
         """See :class:`CropTask`; and the sharpness of the lips, the real ones being 1.

@@ -96,7 +96,7 @@ class CropTask(FrameTask[Batch]):
 
     def batch(self, *, seed: int, step: int) -> Batch:
         """Pairs of successive frames."""
-        return self.frames.pairs(self.samples_per_step // 2, seed=seed, step=step)
+        return self.frames.pairs(self.samples_per_step // 2, seed=seed, step=step, shard=self.processes.shard)
 
     def inputs(self, batch: Batch) -> Iterator[Tensor]:
         """Return a batch's crops (B, S, S, 3) and landmark maps (B, 4, M, M), uint8, on the device."""

@@ -15,6 +15,7 @@ import numpy as np
 from newscaster.errors import FootageError
 from newscaster.face.landmark_map import draw_landmark_map
 from newscaster.face.topology import MOUTH_POINTS, RING
+from newscaster.training.processes import WHOLE, Shard
 from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayFloat, ArrayI64, ImageU8
 
 if TYPE_CHECKING:
@@ -222,18 +223,20 @@ class Frames:
         order = np.argsort(inner.max(axis=1) - inner.min(axis=1), kind="stable")
         return np.asarray(order[self.spread(count)], np.int64)
 
-    def pairs(self, count: int, *, seed: int, step: int) -> Batch:
+    def pairs(self, count: int, *, seed: int, step: int, shard: Shard = WHOLE) -> Batch:
         """Return the batch of a step: ``count`` pairs of successive frames, augmented pair by pair.
+
+        They are a shard of a batch of so many times the pairs.
 
         If no frames are successive, each frame is its own successor.
         """
-        generator = np.random.default_rng((seed, step))
+        generator, count = np.random.default_rng((seed, step)), count * shard.count
         if len(self._followed):
             first = self._followed[generator.integers(len(self._followed), size=count)]
             numbers = np.stack([first, first + 1], axis=1).reshape(-1)
         else:
             numbers = np.repeat(generator.integers(len(self), size=count), 2)
-        return self.batch(numbers, generator=generator, together=2)
+        return self.batch(numbers, generator=generator, together=2, shard=shard)
 
     def batch(
         self,
@@ -241,27 +244,32 @@ class Frames:
         *,
         generator: np.random.Generator | None = None,
         together: int = 1,
+        shard: Shard = WHOLE,
     ) -> Batch:
         """Return the frames of these numbers, 0 to ``len(self) - 1``, augmented if there is a ``generator``.
 
-        Groups of ``together`` neighbours share one augmentation.
+        Groups of ``together`` neighbours share one augmentation. A shard of the frames is returned, in which
+        they are as in the whole batch.
         """
         rng, size = generator or np.random.default_rng(0), len(numbers) // together
         how = self._variation if generator else STILL
         shifts = rng.integers(-how.shift_px, how.shift_px + 1, size=(size, 2)).repeat(together, axis=0)
         blend_weights = rng.uniform(0, how.smoothing, size=size).repeat(together)
+        rows = shard.rows(len(numbers))
         drawn = [
             self._draw(number, shift, float(blend_weight))
-            for number, shift, blend_weight in zip(numbers, shifts, blend_weights, strict=True)
+            for number, shift, blend_weight in zip(
+                numbers[rows], shifts[rows], blend_weights[rows], strict=True
+            )
         ]
         gain = 1 + rng.uniform(-how.contrast, how.contrast, size=(size, 1, 1, 1)).repeat(together, axis=0)
         offset = rng.uniform(-how.brightness, how.brightness, size=(size, 3, 1, 1)).repeat(together, axis=0)
         return Batch(
             np.stack([crop for crop, _ in drawn]),
             np.stack([landmark_map for _, landmark_map in drawn]),
-            gain.astype(np.float32),
-            offset.astype(np.float32),
-            numbers // self._fold_frames % 2,
+            gain[rows].astype(np.float32),
+            offset[rows].astype(np.float32),
+            numbers[rows] // self._fold_frames % 2,
         )
 
     def _draw(self, number: int, shift: ArrayI64, blend_weight: float) -> tuple[ImageU8, ImageU8]:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from newscaster.models.losses import Mean, alone
+
 
 @dataclass(frozen=True, kw_only=True)
 class LossWeights:
@@ -29,19 +31,20 @@ class LossWeights:
     """Weight of activations of a network that has learnt to see, about the mouth; counts with sharpening."""
 
 
-def pixel_weights(covered: Tensor, inner_mouth: Tensor, weights: LossWeights) -> Tensor:
+def pixel_weights(covered: Tensor, inner_mouth: Tensor, weights: LossWeights, mean: Mean = alone) -> Tensor:
     """Weight of every pixel, (B, 1, h, w), of mean 1 over the hidden ones of a closed mouth.
 
     Args:
         covered: (1, 1, h, w) bool, the pixels that are rendered.
         inner_mouth: (B, 1, h', w') coverage of 0 to 1, at any resolution.
         weights: how much every part counts.
+        mean: over the processes that train together.
     """
     size = covered.shape[-2:]
     if inner_mouth.shape[-2:] != size:
         inner_mouth = functional.interpolate(inner_mouth, size=size, mode="bilinear", align_corners=False)
     where = torch.where(covered, 1.0, weights.outside)
-    return where * (1 + weights.inner_mouth * inner_mouth) / covered.float().mean()
+    return where * (1 + weights.inner_mouth * inner_mouth) / mean(covered.float().mean())
 
 
 def psnr(squared_error: float, count: int) -> float:
