@@ -182,21 +182,30 @@ format: setup  ## format the code
 clean:  ## remove build results and caches
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-# Footage of one person and of many; see tools/train_base_motion.py.
+# Footage of one person and of many; see tools/train_base_motion.py. DEVICES is the number of processes that train; with
+# SHARDS, a folder or a URL, the samples are streamed from there: write them with the tool's --write-shards.
 DATA ?= ../shared/data
+DEVICES ?= 1
+NODES ?= 1
+SHARDS ?=
+TOGETHER = --devices $(DEVICES) --nodes $(NODES)
 base: setup  ## train the base motion network
 	$(BIN)/python tools/train_base_motion.py --work build/base --out src/newscaster/data/base_motion.safetensors \
-		--person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt --check-person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/test.txt \
-		--people $(DATA)/speakers/train:tools/base_people.txt --check-people $(DATA)/speakers/test
+		$(TOGETHER) $(if $(SHARDS),--shards $(SHARDS),$(BASE_MOTION_FOOTAGE))
+
+BASE_MOTION_FOOTAGE = --person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt --check-person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/test.txt \
+	--people $(DATA)/speakers/train:tools/base_people.txt --check-people $(DATA)/speakers/test
 
 # Footage of many people, one in each file; see tools/train_base_renderer.py. It can be stopped, and resumes. About an hour on
 # one core. The people of the benchmarks are measured only.
 BASE_RENDERER_MINUTES ?= 60
+BASE_RENDERER_PEOPLE = $(DATA)/speakers/train $(DATA)/grid_others $(DATA)/grid_s4_hq/clips \
+	$(DATA)/hd/anchor_512_25fps_71s.mp4
 .PHONY: base-renderer
 base-renderer: setup  ## train the base reference renderer
 	$(BIN)/python tools/train_base_renderer.py --work build/base-renderer --minutes $(BASE_RENDERER_MINUTES) \
-		--out src/newscaster/data/base_renderer.safetensors \
-		--people $(DATA)/speakers/train $(DATA)/grid_others $(DATA)/grid_s4_hq/clips $(DATA)/hd/anchor_512_25fps_71s.mp4 \
+		--out src/newscaster/data/base_renderer.safetensors $(TOGETHER) \
+		$(if $(SHARDS),--shards $(SHARDS),--people $(BASE_RENDERER_PEOPLE)) \
 		--check $(DATA)/hd/portrait_512_25fps_15s.mp4 $(DATA)/hd/talk_700_30fps_6s.mp4
 
 # The tables of the paper, in docs/benchmarks. About 75 minutes on two cores.

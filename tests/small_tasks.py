@@ -14,7 +14,8 @@ from newscaster.face.topology import MOUTH_POINTS
 from newscaster.models.losses import Sharpening
 from newscaster.models.motion.data import MotionClip, MotionTraining, PairTraining
 from newscaster.models.motion.network import MotionConfig, MotionNetwork
-from newscaster.models.motion.task import MotionTask, Segments, segments_of
+from newscaster.models.motion.streamed import Segments
+from newscaster.models.motion.task import MotionTask, segments_of
 from newscaster.models.reference.base import BaseRendererTask, BaseTraining, Person
 from newscaster.models.reference.network import BlendingUNet, ReferenceConfig
 from newscaster.models.renderer.crop_task import RenderingTraining

@@ -12,6 +12,10 @@ from each one's mouth at rest, and everybody is made equally lively. Sound and p
 often offset: a first network, trained on the one person, tells by how much, and which clips agree at no
 offset and are left out. With the network that the others then help to train, the offsets are estimated once
 more. The last network hears everybody's words in other rooms and at other paces, too.
+
+With --devices and --nodes, several processes train; the first does all else. --write-shards DIR_OR_URL ends
+with the clips of the last training written into shards, instead of that training; --shards DIR_OR_URL does
+only the last training, and streams them.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +38,16 @@ from newscaster.models.motion.base import BaseMotion, save_base_motion
 from newscaster.models.motion.data import MotionClip, MotionTraining, motion_clip
 from newscaster.models.motion.network import MotionConfig, MotionNetwork
 from newscaster.models.motion.speaker import motion_errors, predict
+from newscaster.models.motion.streamed import KIND, StreamedSegments, facts_of, write_clips
 from newscaster.models.motion.task import train_motion
 from newscaster.prepare.tracks import track_footage
 from newscaster.speech.encoder import load_encoder
 from newscaster.speech.features import STEP_SAMPLES, FeatureSpec, extract
 from newscaster.speech.windows import Windowing
+from newscaster.stores.remote import stored_file
+from newscaster.training.distributed import Launcher
+from newscaster.training.processes import Processes
+from newscaster.training.shards import ShardSet, ShardWriter
 
 MIN_AGREEMENT = 0.4
 """Clips whose opening agrees less than this with the network's are not learnt from."""
@@ -151,14 +161,60 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--person", required=True)
+    parser.add_argument("--person")
     parser.add_argument("--check-person")
-    parser.add_argument("--people", required=True)
+    parser.add_argument("--people")
     parser.add_argument("--check-people")
     parser.add_argument("--work", type=Path, required=True, help="landmarks and trainings; resumed from")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--of-others", type=float, default=0.5, help="share of updates on other people")
+    parser.add_argument("--shards", metavar="DIR_OR_URL", help="train the last network on these shards alone")
+    parser.add_argument("--write-shards", metavar="DIR_OR_URL", help="write shards for it, and end")
+    parser.add_argument("--shard-megabytes", type=int, default=64)
+    parser.add_argument("--devices", type=int, default=1, help="processes on each machine")
+    parser.add_argument("--nodes", type=int, default=1, help="machines; each runs this command")
     arguments = parser.parse_args()
+    if bool(arguments.out) == bool(arguments.write_shards) or bool(arguments.person) == bool(
+        arguments.shards
+    ):
+        parser.error("give --out or --write-shards, and --person with --people or --shards")
+    launcher = Launcher(arguments.devices, arguments.nodes)
+    if arguments.shards:
+        train_on_shards(arguments, launcher)
+    elif launcher.is_first:
+        train_on_footage(arguments, launcher)
+    else:
+        help_training(arguments, launcher.processes())
+
+
+def train_on_shards(arguments, launcher: Launcher) -> None:
+    """Train the last network on shards, in all processes."""
+    shards = ShardSet.read(partial(stored_file, arguments.shards), kind=KIND)
+    basis = MouthBasis.from_arrays(shards.facts)
+    network = new_network()
+    network.feature_mean.copy_(torch.from_numpy(shards.facts["feature_mean"]))
+    network.feature_deviation.copy_(torch.from_numpy(shards.facts["feature_deviation"]))
+    segments, folder = StreamedSegments(shards, LAST.segment), arguments.work / "streamed"
+    processes = launcher.processes()
+    network = train_motion(network, segments, basis, folder, config=LAST, processes=processes)
+    if launcher.is_first:
+        facts = {"samples": sum(group.samples for group in shards.groups)}
+        save_base_motion(arguments.out, BaseMotion(network, basis, FEATURES, facts))
+
+
+def help_training(arguments, processes: Processes) -> None:
+    """Train together with the first process, which hands over what is trained, until it sends nothing."""
+    while (given := processes.first(lambda: None)) is not None:
+        network, *data = given
+        train_motion(network, *data[:2], arguments.work, processes=processes, **data[2])
+
+
+def new_network() -> MotionNetwork:
+    return MotionNetwork(MotionConfig(inputs=FEATURES.width, coefficients=COEFFICIENTS))
+
+
+def train_on_footage(arguments, launcher: Launcher) -> None:
+    """Read everybody, and train all networks; or write the clips of the last training into shards."""
     encoder = load_encoder(windowing=FEATURES.windowing)
 
     def read(argument: str | None, name: str, *, one: bool) -> list[Person]:
@@ -184,11 +240,12 @@ def main() -> None:
             f"{name}: {', '.join(f'{len(clips)} clips at {fraction:.2f}' for clips, fraction in parts)}",
             flush=True,
         )
-        network = MotionNetwork(MotionConfig(inputs=FEATURES.width, coefficients=COEFFICIENTS))
+        network, processes = new_network(), launcher.processes()
         network.normalise_with(features)
         clips = [clip for part, _ in parts for clip in part]
-        folder = arguments.work / name
-        return train_motion(network, clips, basis, folder, config=training, fractions=fractions(parts))
+        how = {"config": training, "fractions": fractions(parts)}
+        processes.first(lambda: (network, clips, basis, how))
+        return train_motion(network, clips, basis, arguments.work / name, processes=processes, **how)
 
     def copies(clips: list[tuple[MotionClip, np.ndarray]], seed: int) -> list[MotionClip]:
         rng = np.random.default_rng(seed)
@@ -205,7 +262,22 @@ def main() -> None:
     plain = [(own.clips, (1 - of_others) * (1 - OF_COPIES)), (others, of_others * (1 - OF_COPIES))]
     own_copies = copies(list(zip(own.clips, own.speech, strict=True)), 1)
     changed = [(own_copies, (1 - of_others) * OF_COPIES), (copies(heard, 2), of_others * OF_COPIES)]
+    if arguments.write_shards:
+        size = arguments.shard_megabytes << 20
+        names = ("own", "others", "own-augmented", "others-augmented")
+        writer = ShardWriter(
+            partial(stored_file, arguments.write_shards),
+            kind=KIND,
+            fractions={name: part for name, (_, part) in zip(names, plain + changed, strict=True)},
+            shard_bytes=size,
+        )
+        for name, (part, _) in zip(names, plain + changed, strict=True):
+            write_clips(writer, name, part)
+        writer.close(facts_of(basis, features))
+        launcher.processes().first(lambda: None)
+        return
     last = target("last", plain + changed, LAST)
+    launcher.processes().first(lambda: None)
     figures = report(last, basis, own.rest, check_own, check_people)
     facts = {"clips": len(own.clips) + len(others), "figures": figures}
     save_base_motion(arguments.out, BaseMotion(last, basis, FEATURES, facts))

@@ -2,9 +2,15 @@
 
     python tools/train_base_renderer.py --work FOLDER --out base_renderer.safetensors --minutes 60
         --people FILE_OR_FOLDER... [--check FILE_OR_FOLDER...] [--start base_renderer.safetensors]
+        [--devices N] [--nodes N]
+    python tools/train_base_renderer.py --work FOLDER --people FILE_OR_FOLDER... --write-shards DIR_OR_URL
+    python tools/train_base_renderer.py --work FOLDER --out ... --shards DIR_OR_URL [--check ...]
 
 Every file shows one person. Face crops are cut once and kept in FOLDER/crops; the training is resumed from
 FOLDER/run. People of --check are only measured. Ends with one line of JSON.
+
+--write-shards writes the crops of one person after the other, and ends. --shards streams them from there, in
+every process its own. Machines need FOLDER in common.
 """
 
 from __future__ import annotations
@@ -13,6 +19,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +38,14 @@ from newscaster.models.reference.base import (
     train_base_renderer,
 )
 from newscaster.models.reference.graph import write_graphs
+from newscaster.models.reference.streamed import KIND, FramesWriter
 from newscaster.models.renderer.data import RenderingClip
 from newscaster.prepare.clips import find_footage
 from newscaster.prepare.video_track import track_video
+from newscaster.stores.remote import stored_file
+from newscaster.training.distributed import Launcher
 from newscaster.training.loop import TrainProgress
+from newscaster.training.shards import ShardSet, ShardWriter
 
 _MIN_FRAMES = 25
 _EXTENT = 2.0
@@ -81,19 +92,52 @@ def people(paths: list[Path], folder: Path, *, every: int) -> Iterator[Person]:
             yield Person(path.stem, [clip], arrays["hidden"])
 
 
+def write_shards(options: argparse.Namespace) -> None:
+    """Write everybody's crops into shards; only one person's are in memory."""
+    size = options.shard_megabytes << 20
+    open_file = partial(stored_file, options.write_shards)
+    writer = FramesWriter(ShardWriter(open_file, kind=KIND, shard_bytes=size))
+    count = 0
+    for person in people(options.people, options.work / "crops", every=options.every):
+        writer.add(person.clips, person.hidden)
+        count += 1
+    writer.close()
+    print(json.dumps({"people": count, "shards": options.write_shards}))
+
+
+def training_data(options: argparse.Namespace) -> list[Person] | ShardSet:
+    """Return the people to train on, in memory or in shards."""
+    if options.shards:
+        return ShardSet.read(partial(stored_file, options.shards), kind=KIND)
+    return list(people(options.people, options.work / "crops", every=options.every))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--people", type=Path, nargs="+", required=True)
+    parser.add_argument("--people", type=Path, nargs="*", default=[])
     parser.add_argument("--check", type=Path, nargs="*", default=[])
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--every", type=int, default=1, help="take one frame in so many")
     parser.add_argument("--start", type=Path, help="weights to begin with")
+    parser.add_argument("--shards", metavar="DIR_OR_URL", help="train on these shards instead of --people")
+    parser.add_argument("--write-shards", metavar="DIR_OR_URL", help="write --people into shards, and end")
+    parser.add_argument("--shard-megabytes", type=int, default=256)
+    parser.add_argument("--devices", type=int, default=1, help="processes on each machine")
+    parser.add_argument("--nodes", type=int, default=1, help="machines; each runs this command")
     options = parser.parse_args()
-    learn = list(people(options.people, options.work / "crops", every=options.every))
-    check = list(people(options.check, options.work / "crops", every=1))
-    print(f"{len(learn)} people, {sum(len(p.clips[0]) for p in learn)} frames", flush=True)
+    if options.write_shards:
+        write_shards(options)
+        return
+    if options.out is None or bool(options.people) == bool(options.shards):
+        parser.error("give --out, and either --people or --shards")
+    launcher = Launcher(options.devices, options.nodes)
+    if launcher.is_first:  # cuts the crops, which the others then find
+        data, check = training_data(options), list(people(options.check, options.work / "crops", every=1))
+    processes = launcher.processes()
+    if not launcher.is_first:
+        data, check = training_data(options), []
     told = 0.0
 
     def tell(report: TrainProgress) -> None:
@@ -107,13 +151,16 @@ def main() -> None:
             )
 
     network, facts = train_base_renderer(
-        learn,
+        data,
         check,
         options.work / "run",
         minutes=options.minutes,
         progress=tell,
+        processes=processes,
         start=None if options.start is None else load_base_renderer(options.start),
     )
+    if not launcher.is_first:
+        return
     save_base_renderer(options.out, network, facts)
     write_graphs(options.out.parent, network.config)
     print(json.dumps({"bytes": options.out.stat().st_size, **facts}))

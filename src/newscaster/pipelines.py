@@ -6,6 +6,7 @@ interrupted run resumes. Progress goes to a callback as phase, done and total.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from newscaster.prepare import Report
     from newscaster.still.head_motion import MotionStyle
     from newscaster.synthesis.articulation import Articulation
+    from newscaster.training.distributed import Launcher
+    from newscaster.training.processes import Processes
     from newscaster.types import Progress
 
 _log = logging.getLogger(__name__)
@@ -183,15 +186,20 @@ def train(
     reuse_encoder: bool = False,
     motion: MotionStyle | None = None,
     blinks: bool = True,
+    devices: int = 1,
+    nodes: int = 1,
     progress: Progress = _no_progress,
 ) -> Path:
     """Train an anchor of the person in footage, or make one of a single photograph.
 
+    With several ``devices`` or ``nodes``, the program that calls this is started again in each further
+    process. There, this function helps with the training, and ends the process.
+
     Args:
         footage: video files, and folders that are searched for them; at least 10 s of the person. Motion is
             trained on clips with audio. Without audio, the base network of the package is used. Or one
-            photograph, which needs no training: minutes, work, target, target_minutes and renderer are for
-            footage.
+            photograph, which needs no training: minutes, work, target, target_minutes, renderer, devices and
+            nodes are for footage.
         out: NAME.anchor to write. An existing file is replaced when the new anchor is finished.
         consent: who agreed to the anchor, when, for what and until when: a record or a text, stored in the
             anchor. See :meth:`newscaster.Consent.of` for texts that are records.
@@ -210,6 +218,8 @@ def train(
             newscaster with the same encoder.
         motion: of the head in a photograph: "calm", "lively" or "still"; None: calm.
         blinks: whether the eyes in a photograph blink.
+        devices: processes that train frames on each machine: GPUs, or processes of a CPU.
+        nodes: machines, which must have ``work`` in common; each runs the same program.
         progress: called with a phase, the amount done, and the total.
 
     Returns:
@@ -218,7 +228,8 @@ def train(
     Raises:
         InputError: the footage is unsuitable, or an argument is invalid.
         OutputError: ``out`` or ``work`` cannot be written, or another training uses ``work``.
-        MissingExtraError: the extra ``train`` is not installed, which a photograph does not need.
+        MissingExtraError: the extra ``train`` is not installed, which a photograph does not need; or the
+            extra ``distributed``, for several processes.
     """
     from newscaster.media import exclusive_lock
 
@@ -230,7 +241,7 @@ def train(
         return _train_photo(
             photo,
             out,
-            _for_footage(minutes, work, target, target_minutes, renderer),
+            _for_footage(minutes, work, target, target_minutes, renderer, devices * nodes),
             consent=agreed,
             name=name,
             face=face,
@@ -244,10 +255,15 @@ def train(
     _check_footage_moves(motion, blinks=blinks)
     check_renderer(renderer)
     _check_minutes(minutes, target_minutes, renderer)
+    _need_training()
     from newscaster import prepare
+    from newscaster.training.distributed import Launcher
 
+    launcher, synthetic = Launcher(devices, nodes), target == SYNTHETIC
+    if not launcher.is_first:
+        _help(launcher, _work_folder(out, work), minutes, target_minutes if synthetic else None, renderer)
+        raise SystemExit(0)  # the rest of the program is for the first process
     folder = _checked_folder(footage, out, target, work, name=name, attribution=attribution)
-    synthetic = target == SYNTHETIC
     with exclusive_lock(folder, what="training", next_step="name another folder with --work-dir") as lease:
 
         def report(phase: str, done: float, total: float) -> None:
@@ -273,6 +289,7 @@ def train(
             renderer=renderer,
             attribution=attribution,
             reuse_encoder=reuse_encoder,
+            launcher=launcher,
             progress=report,
         )
         if work is None:
@@ -315,17 +332,20 @@ def _checked_folder(
     check_output(out, suffixes=(".anchor",))
     check_labels(name or shown(out.stem), attribution)
     prepare.need_footage(footage)
-    _need_training()
     inputs = [
         *_named(footage, "the footage"),
         (None if target == SYNTHETIC else target, "the target video"),
     ]
     check_inputs_kept([out], inputs)
-    folder = Path(work) if work is not None else out.with_name(f"{out.stem}.work")
+    folder = _work_folder(out, work)
     if work is None:
         _check_outside(folder, inputs)
     shutil.rmtree(_removed(folder), ignore_errors=True)  # of a training that was killed
     return folder
+
+
+def _work_folder(out: Path, work: Path | str | None) -> Path:
+    return Path(work) if work is not None else out.with_name(f"{out.stem}.work")
 
 
 def _removed(folder: Path) -> Path:
@@ -334,7 +354,12 @@ def _removed(folder: Path) -> Path:
 
 
 def _for_footage(
-    minutes: float, work: Path | str | None, target: Path | str | None, target_minutes: float, renderer: str
+    minutes: float,
+    work: Path | str | None,
+    target: Path | str | None,
+    target_minutes: float,
+    renderer: str,
+    processes: int,
 ) -> list[str]:
     """Return which arguments of :func:`train` that are for footage differ from their defaults."""
     given = {
@@ -343,6 +368,7 @@ def _for_footage(
         "target": target is not None,
         "target_minutes": target_minutes != DEFAULT_TARGET_MINUTES,
         "renderer": renderer != DEFAULT_RENDERER,
+        "devices or nodes": processes > 1,
     }
     return [argument for argument, is_given in given.items() if is_given]
 
@@ -436,29 +462,27 @@ def train_on_dataset(
     renderer: str = DEFAULT_RENDERER,
     attribution: Sequence[str] = (),
     reuse_encoder: bool = False,
+    launcher: Launcher | None = None,
     progress: Progress = _no_progress,
 ) -> Path:
     """Train an anchor on a prepared dataset; arguments and errors as in :func:`train`.
 
-    ``target_minutes`` is the training time of a synthetic target; None: the target of the dataset.
+    ``target_minutes`` is the training time of a synthetic target; None: the target of the dataset. Motion is
+    trained before ``launcher`` starts its processes: it takes a fixed number of steps.
     """
-    from newscaster.models.renderer.data import RenderingData
-    from newscaster.models.renderer.training import load_renderer, train_renderer
+    from newscaster.models.renderer.training import load_renderer
+    from newscaster.training.processes import ALONE
 
     agreed = valid_consent(consent)
     motion = _motion(dataset, _run_folder(work, "motion", dataset, with_audio=True), progress)
-    synthetic: dict[str, float] = {}
-    if target_minutes is None:
-        data, kind = RenderingData.from_dataset(dataset), "rendering"
-    else:
-        dataset, data, synthetic = _synthetic(dataset, work, target_minutes, progress)
-        kind = "rendering-painted"
-    rendering = train_renderer(
-        data,
-        _run_folder(work, kind, dataset, renderer=renderer),
+    dataset, data, rendering, synthetic = _rendering(
+        dataset,
+        work,
         minutes=minutes,
+        target_minutes=target_minutes,
         renderer=renderer,
-        progress=lambda p: progress("rendering", minutes - p.minutes_left, minutes),
+        processes=ALONE if launcher is None else launcher.processes(),
+        progress=progress,
     )
     network = load_renderer(rendering.weights, renderer=renderer)
     references = renderer_task(renderer).references_of(data)
@@ -475,27 +499,92 @@ def train_on_dataset(
     )
 
 
+def _help(
+    launcher: Launcher, work: Path, minutes: float, target_minutes: float | None, renderer: str
+) -> None:
+    """Train frames together with the process that prepares footage and writes the anchor."""
+    from newscaster.formats.dataset import Dataset
+    from newscaster.training.processes import FirstProcessError
+
+    processes = launcher.processes()  # when the first has prepared the dataset
+    with contextlib.suppress(FirstProcessError):  # which the first reports
+        _rendering(
+            Dataset.open(work / "take"),
+            work,
+            minutes=minutes,
+            target_minutes=target_minutes,
+            renderer=renderer,
+            processes=processes,
+            progress=_no_progress,
+        )
+
+
+def _rendering(
+    dataset: Dataset,
+    work: Path,
+    *,
+    minutes: float,
+    target_minutes: float | None,
+    renderer: str,
+    processes: Processes,
+    progress: Progress,
+) -> tuple[Dataset, RenderingData, RenderingResult, dict[str, float]]:
+    """Train what makes frames, in all processes.
+
+    Returns:
+        The dataset, with a synthetic target in the first process if there is one; the data of the rendering
+        network, its training, and metrics of the synthetic target.
+    """
+    from newscaster.models.renderer.data import RenderingData
+    from newscaster.models.renderer.training import train_renderer
+
+    synthetic: dict[str, float] = {}
+    if target_minutes is None:
+        data, kind = RenderingData.from_dataset(dataset), "rendering"
+    else:
+        dataset, data, synthetic = _synthetic(dataset, work, target_minutes, progress, processes)
+        kind = "rendering-painted"
+    rendering = train_renderer(
+        data,
+        _run_folder(work, kind, dataset, renderer=renderer),
+        minutes=minutes,
+        renderer=renderer,
+        processes=processes,
+        progress=lambda p: progress("rendering", minutes - p.minutes_left, minutes),
+    )
+    return dataset, data, rendering, synthetic
+
+
 def _synthetic(
-    dataset: Dataset, work: Path, minutes: float, progress: Progress
+    dataset: Dataset, work: Path, minutes: float, progress: Progress, processes: Processes
 ) -> tuple[Dataset, RenderingData, dict[str, float]]:
-    """Return the dataset with a synthetic target, the training data of its renderer, and metrics."""
+    """Return the dataset, the training data of its renderer, and metrics.
+
+    In the first process, the dataset has the synthetic target.
+    """
     from newscaster.models.portrait.target import render_target, synthetic_data
     from newscaster.models.portrait.training import FullFrameData, load_full_frame, train_full_frame
     from newscaster.training.precision import compute_device
+    from newscaster.training.processes import in_turn
 
     folder = _run_folder(work, "full-frame", dataset)
-    images = FullFrameData.from_dataset(dataset, folder)
+    images = in_turn(processes, lambda: FullFrameData.from_dataset(dataset, folder))
     trained = train_full_frame(
         images,
         folder,
         minutes=minutes,
+        processes=processes,
         progress=lambda p: progress("full frame", minutes - p.minutes_left, minutes),
     )
     _check_renderer(trained.psnr, images, folder)
     network, scale = load_full_frame(trained.weights).to(compute_device("auto")), images.scale[0]
-    target = render_target(network, dataset, folder, scale=scale)
-    data = synthetic_data(
-        network, dataset, folder, scale=scale, progress=lambda done, total: progress("faces", done, total)
+    if processes.is_first:
+        dataset = replace(dataset, target=render_target(network, dataset, folder, scale=scale))
+    data = in_turn(
+        processes,
+        lambda: synthetic_data(
+            network, dataset, folder, scale=scale, progress=lambda done, total: progress("faces", done, total)
+        ),
     )
     metrics = {
         "stage minutes": round(trained.minutes, 1),
@@ -503,7 +592,7 @@ def _synthetic(
         "stage PSNR, dB": round(trained.psnr, 2),
         "stage sharpness": round(trained.sharpness, 3),
     }
-    return replace(dataset, target=target), data, metrics
+    return dataset, data, metrics
 
 
 def _check_renderer(psnr: float, images: FullFrameData, folder: Path) -> None:

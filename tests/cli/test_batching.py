@@ -59,6 +59,7 @@ def test_videos_of_a_table(folder: Path, tiny: Path, capsys: pytest.CaptureFixtu
         ({"speech": "a.wav", "crf": 99}, "row 1: Invalid value for '--crf'"),
         ({"speech": "a.wav", "jump": 1}, "`speak` has no option 'jump'"),
         ({"speech": "a.wav", "workers": 2}, "`speak` has no option 'workers'"),
+        ({"command": "train", "footage": "a.mp4", "devices": 2}, "`train` has no option 'devices'"),
         ({"command": "dub", "speech": "a.wav"}, "row 1: `dub` needs 'video'"),
         ({"command": "serve"}, "the command is 'serve'; accepted are speak, dub, train, evaluate"),
     ],

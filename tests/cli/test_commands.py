@@ -84,6 +84,28 @@ def test_info_counts_segments_and_mouths_that_are_not_free(
     assert expected in capsys.readouterr().out
 
 
+def test_a_process_that_helps_with_a_training_ends_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An exit code other than 0 would end the training in all processes."""
+    helped: list[Path] = []
+
+    class SecondOfTwo:
+        is_first = False
+
+        def __init__(self, devices: int, nodes: int) -> None:
+            assert (devices, nodes) == (2, 1)
+
+    monkeypatch.setattr("newscaster.training.distributed.Launcher", SecondOfTwo)
+    monkeypatch.setattr("newscaster.pipelines._help", lambda launcher, work, *_: helped.append(work))
+    (tmp_path / "x.mp4").write_bytes(b"footage")
+    arguments = ["train", str(tmp_path / "x.mp4"), "-o", str(tmp_path / "x.anchor"), "--devices", "2"]
+    assert cli.run([*arguments, "--consent", "Ada, 2026-01-01: tests"]) == 0
+    assert helped == [tmp_path / "x.work"]
+    assert capsys.readouterr() == ("", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.mp4"]
+
+
 def test_errors_are_one_line_and_exit_code_2(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

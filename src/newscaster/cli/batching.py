@@ -50,8 +50,9 @@ _INPUTS = {
         "target",
     ),
 }
-_LEFT_OUT = {"help", "workers"}
-"""Options that rows may not have, beside a `--json` that prints. All rows have the same number of cores."""
+_LEFT_OUT = {"help", "workers", "devices", "nodes"}
+"""Options that rows may not have, beside a `--json` that prints. All rows have the same number of cores, and
+further processes would start the batch again."""
 _WITH_WORKERS = {"speak", "dub"}
 
 

@@ -159,6 +159,22 @@ def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> N
     help="Motion of the head, for a photograph (default: calm).",
 )
 @click.option("--no-blink", is_flag=True, help="Do not let the eyes blink, for a photograph.")
+@click.option(
+    "--devices",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes that train here: GPUs, or processes of the CPU. Needs newscaster[distributed].",
+)
+@click.option(
+    "--nodes",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Machines that train together, each of which runs this command.",
+)
 @click.option("--consent", metavar="TEXT|FILE", help=CONSENT_HELP)
 @click.option(
     "--attribution",
@@ -171,6 +187,8 @@ def train(
     consent: str | None,
     fps: str | None,
     no_blink: bool,
+    devices: int,
+    nodes: int,
     **options: Any,
 ) -> None:
     """Train an anchor of the person in FOOTAGE.
@@ -188,6 +206,8 @@ def train(
             consent=statement,
             fps=rate,
             blinks=not no_blink,
+            devices=devices,
+            nodes=nodes,
             progress=progress,
             **options,
         )
@@ -384,6 +404,8 @@ def _exit_code(error: BaseException) -> int:
             say(line, err=True)
         return EXIT_ERROR
     if isinstance(error, SystemExit):
+        if error.code == 0:  # of a process that has helped with a training
+            return EXIT_DONE
         return EXIT_NOT_READ  # click raises it only for a broken pipe, and has silenced standard output
     if isinstance(error, Exception) and (text := fault(error)) is not None:
         return _print_error(text)

@@ -24,6 +24,7 @@ from newscaster.training.budget import Clock, TimeBudget, learning_rate
 from newscaster.training.checkpoints import WEIGHTS, Network
 from newscaster.training.loop import Batch, Intervals, OnReport, Optimization, Trainer, TrainTask
 from newscaster.training.precision import autocast, fast_precision
+from newscaster.training.processes import ALONE, Processes
 from newscaster.training.seeds import seeded
 
 
@@ -146,6 +147,7 @@ def train_frames(
     resume: bool = True,
     progress: OnReport | None = None,
     clock: Clock = time.monotonic,
+    processes: Processes = ALONE,
 ) -> tuple[Trainer[Any], FrameRun]:
     """Train a task for some minutes.
 
@@ -157,18 +159,20 @@ def train_frames(
         resume: resume from the state in ``folder`` if there is one; otherwise start over and replace it.
         progress: called every few seconds with a report; what it raises ends the training.
         clock: returns seconds from some point in time on; for tests.
+        processes: those that train it together; each calls this with equal arguments.
 
     Raises:
         InputError: the state in ``folder`` is damaged or belongs to another network.
         OutputError: ``folder`` cannot be written.
     """
     budget = TimeBudget(minutes, clock=clock)
-    trainer = Trainer(task, folder, budget=budget, seed=seed)
+    trainer = Trainer(task, folder, budget=budget, seed=seed, processes=processes)
     trainer.run(resume=resume, progress=progress)
     used_seconds = budget.used_seconds
+    samples = task.samples_per_step * processes.shard.count
     run = FrameRun(
         weights=folder / WEIGHTS,
-        images_per_second=trainer.step * task.samples_per_step / max(used_seconds, 1e-6),
+        images_per_second=trainer.step * samples / max(used_seconds, 1e-6),
         steps=trainer.step,
         minutes=used_seconds / 60,
     )

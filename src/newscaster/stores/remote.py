@@ -7,10 +7,12 @@ import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from newscaster.errors import InputError, MissingExtraError, NewscasterError, OutputError
+from newscaster.system.durable import make_folder
+from newscaster.system.os_errors import why
 from newscaster.texts import quoted
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://\S+")
@@ -112,3 +114,37 @@ def store_errors(url: str, *, writing: bool = False) -> Generator[None]:
         raise StoreError(
             f"{quoted(url)}: {type(error).__name__}: {error}. Check that the store is up"
         ) from error
+
+
+@contextmanager
+def stored_file(folder: str, name: str, mode: str) -> Generator[BinaryIO]:
+    """Open a file in a folder of this machine or in a store: to read ("rb"), or to replace it ("wb").
+
+    Args:
+        folder: path or URL of the folder; it is made if missing, to write.
+        name: of the file.
+        mode: "rb" or "wb".
+
+    Raises:
+        InputError: there is no such file.
+        MissingExtraError: the package of the store is not installed.
+        OutputError: it cannot be written.
+        StoreError: the store cannot be reached, or failed.
+    """
+    if is_url(folder):
+        url = f"{folder.rstrip('/')}/{name}"
+        with store_errors(url, writing=mode == "wb"):
+            system, path = opened(url)
+            file: Any = system.open(path, mode)
+    else:
+        local = local_path(folder) / name
+        try:
+            if mode == "wb":
+                make_folder(local.parent)
+            file = local.open(mode)
+        except OSError as error:
+            if mode == "wb":
+                raise OutputError(f"'{local}' cannot be written ({why(error)}). Write elsewhere") from error
+            raise InputError(f"'{local}' cannot be read ({why(error)}). Check the folder") from error
+    with file:
+        yield file

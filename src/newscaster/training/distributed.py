@@ -98,7 +98,7 @@ class Launcher:
         return self._fabric is None or self._fabric.global_rank == 0
 
     def processes(self) -> Processes:
-        """Join the processes, and start those that nobody has; at the first call, this waits for all.
+        """Join the processes, and start those that are missing. The first call waits for all.
 
         Raises:
             TrainingError: another process cannot be reached.
@@ -115,7 +115,7 @@ class Launcher:
     def _made(self) -> Fabric:
         try:
             from lightning_fabric import Fabric
-            from lightning_fabric.strategies import DDPStrategy
+            from lightning_fabric.strategies.ddp import DDPStrategy
         except ImportError as error:
             raise MissingExtraError(
                 purpose=f"training with {self._devices * self._nodes} processes",

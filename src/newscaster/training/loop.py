@@ -248,7 +248,7 @@ class Trainer(Generic[Batch]):
         batches = prefetch(
             lambda steps, maker: task.batches(steps, seed=seed, maker=maker, history=history),
             first_step=self.step,
-            processes=maker_processes(task.device, trainings=self.processes.local_count),
+            processes=first(lambda: maker_processes(task.device, trainings=self.processes.local_count)),
         )
         loss: Tensor | None = None
         with closing(batches) as ready:  # type: ignore[type-var]
@@ -271,9 +271,9 @@ class Trainer(Generic[Batch]):
         """Let the task compute its start, and start the average from it."""
         with seeded(self.seed, self.step):
             self.processes.first(lambda: self.task.initialize(self.seed))
-        self.processes.share(self.task.network)
+        self.processes.copy_first(self.task.network)
         if self.task.adversary is not None:
-            self.processes.share(self.task.adversary.discriminator)
+            self.processes.copy_first(self.task.adversary.discriminator)
         if self.average is not self.task.network:
             self.average.load_state_dict(self.task.network.state_dict())
 

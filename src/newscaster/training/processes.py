@@ -79,7 +79,7 @@ class Processes:
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace the gradients of parameters by their means over the processes."""
 
-    def share(self, network: nn.Module) -> None:
+    def copy_first(self, network: nn.Module) -> None:
         """Give all processes the parameters and buffers of the first."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Processes:
@@ -87,6 +87,13 @@ class Processes:
 
 
 ALONE = Processes()
+
+
+def in_turn(processes: Processes, make: Callable[[], Value]) -> Value:
+    """Return what each process makes; the first makes its own before the others, which find its files."""
+    made: list[Value] = []
+    processes.first(lambda: made.append(make()))
+    return made[0] if made else make()
 
 
 class Several(Processes, ABC):
@@ -127,7 +134,7 @@ class Several(Processes, ABC):
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view(gradient.shape))
 
-    def share(self, network: nn.Module) -> None:
+    def copy_first(self, network: nn.Module) -> None:
         """See :class:`Processes`."""
         first = {name: value.cpu() for name, value in network.state_dict().items()} if self.is_first else {}
         network.load_state_dict(self.broadcast(first))
@@ -202,10 +209,10 @@ _OVER = (0, 2, 3)
 
 
 class _SharedNormalization(torch.autograd.Function):
-    """(x - mean) / deviation * weight + bias, with mean and variance over the rows of all processes.
+    """(x - mean) / σ * weight + bias, with mean and variance σ² over the rows of all processes.
 
-    With means <> over all rows and x̂ = (x - mean) / deviation, the gradient of x is
-    weight / deviation * (dy - <dy> - x̂ <dy x̂>). Those of weight and bias are sums over this process's rows:
+    With means <> over all rows and x̂ = (x - mean) / σ, the gradient of x is
+    weight / σ * (dy - <dy> - x̂ <dy x̂>). Those of weight and bias are sums over this process's rows:
     they are averaged with all other gradients.
     """
 

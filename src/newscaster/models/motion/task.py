@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,22 +20,20 @@ from newscaster.face.mouth_basis import MouthBasis
 from newscaster.models.motion.data import MotionClip, MotionTraining, motion_loss, network_values
 from newscaster.models.motion.discriminator import MotionDiscriminator
 from newscaster.models.motion.network import MotionNetwork, RecurrentMotion
+from newscaster.models.motion.streamed import Segments, StreamedSegments, at_least
 from newscaster.training.adversarial import Adversary
 from newscaster.training.budget import Clock, StepBudget
-from newscaster.training.loop import OnReport, Trainer, TrainTask
+from newscaster.training.loop import History, OnReport, Trainer, TrainTask
 from newscaster.training.precision import autocast, fast_precision
 from newscaster.training.processes import ALONE, WHOLE, Processes, Shard
 from newscaster.training.seeds import seeded
-from newscaster.types import ArrayFloat
 
-Segments = tuple[Tensor, Tensor, Tensor]
-"""Features (B, T, D), target shapes (B, T, P), and whether the mouth was seen (B, T, 1)."""
 _Network = TypeVar("_Network", MotionNetwork, RecurrentMotion)
 
 
 def train_motion(
     network: _Network,
-    clips: Sequence[MotionClip],
+    clips: Sequence[MotionClip] | StreamedSegments,
     basis: MouthBasis,
     folder: Path,
     *,
@@ -50,11 +48,11 @@ def train_motion(
 
     Args:
         network: starts from its present weights.
-        clips: training data; their shapes are relative to each person's rest shape.
+        clips: training data, in memory or in shards; shapes are relative to each person's rest shape.
         basis: the directions that the network's coefficients refer to; its mean is not used.
         folder: of the run; training resumes from its checkpoint when ``resume``.
         config: how to train.
-        fractions: how often each clip is drawn, (len(clips),); by length when not given.
+        fractions: how often each clip in memory is drawn, (len(clips),); by length when not given.
         resume: whether to resume from the checkpoint in ``folder``; otherwise it is replaced.
         progress: called with each report.
         clock: returns seconds from some point in time on; for tests.
@@ -64,7 +62,12 @@ def train_motion(
         InputError: the checkpoint in ``folder`` is damaged or belongs to another training.
         OutputError: ``folder`` cannot be written.
     """
-    task = MotionTask(network, segments_of(clips, config.segment, fractions=fractions), basis, config)
+    segments: _Segments | StreamedSegments
+    if isinstance(clips, StreamedSegments):
+        segments = clips
+    else:
+        segments = segments_of(clips, config.segment, fractions=fractions)
+    task = MotionTask(network, segments, basis, config)
     budget = StepBudget(config.steps, clock=clock)
     trainer = Trainer(task, folder, budget=budget, seed=config.seed, processes=processes)
     trainer.run(resume=resume, progress=progress)
@@ -88,7 +91,7 @@ class MotionTask(TrainTask[Segments]):
     def __init__(
         self,
         network: MotionNetwork | RecurrentMotion,
-        segments: _Segments,
+        segments: _Segments | StreamedSegments,
         basis: MouthBasis,
         how: MotionTraining,
     ) -> None:
@@ -105,6 +108,8 @@ class MotionTask(TrainTask[Segments]):
             network.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay, fused=True
         )
         if how.pair is not None:
+            if isinstance(segments, StreamedSegments):
+                raise ValueError("the adversarial pair is trained on clips in memory, not on shards")
             motion = segments.targets[segments.weights[:, 0] > 0] @ self._measure
             with seeded(how.seed):
                 discriminator = MotionDiscriminator(
@@ -115,15 +120,24 @@ class MotionTask(TrainTask[Segments]):
 
     def identity(self) -> dict[str, Any]:
         """The network's shape, all settings, and the lengths and shares of the clips."""
-        segments = self.segments
-        clips = hashlib.sha256(segments.lengths.tobytes() + segments.fractions.tobytes()).hexdigest()
-        return {"config": network_values(self.network), "training": asdict(self.how), "clips": clips}
+        training = {"config": network_values(self.network), "training": asdict(self.how)}
+        return {**training, "clips": self.segments.fingerprint}
 
     def batch(self, *, seed: int, step: int) -> Segments:
-        """Random segments."""
+        """Random segments of clips in memory."""
+        assert isinstance(self.segments, _Segments)
         return self.segments.draw(
             np.random.default_rng((seed, step)), self.samples_per_step, self.processes.shard
         )
+
+    def batches(
+        self, steps: Iterator[int], *, seed: int, maker: Shard, history: History
+    ) -> Iterable[Segments]:
+        """Random segments; those of shards are streamed."""
+        if not isinstance(self.segments, StreamedSegments):
+            return super().batches(steps, seed=seed, maker=maker, history=history)
+        count, shard = self.samples_per_step, self.processes.shard
+        return self.segments.batches(steps, count, seed=seed, process=shard, maker=maker, history=history)
 
     def learning_rate(self, step: int, fraction: float) -> float:
         """Warm-up, then cosine decay to 0."""
@@ -157,16 +171,21 @@ class _Segments:
     """Clips joined into one long tensor each of features, targets and weights, cut into random segments."""
 
     def __init__(self, clips: Sequence[MotionClip], fractions: Sequence[float] | None, segment: int) -> None:
-        self.features = torch.from_numpy(np.concatenate([_at_least(c.features, segment) for c in clips]))
-        shapes = [_at_least(c.shapes.reshape(len(c.shapes), -1), segment) for c in clips]
+        self.features = torch.from_numpy(np.concatenate([at_least(c.features, segment) for c in clips]))
+        shapes = [at_least(c.shapes.reshape(len(c.shapes), -1), segment) for c in clips]
         self.targets = torch.from_numpy(np.concatenate(shapes))
-        seen = [_at_least(c.present.astype(np.float32), segment) for c in clips]
+        seen = [at_least(c.present.astype(np.float32), segment) for c in clips]
         self.weights = torch.from_numpy(np.concatenate(seen))[:, None]
         self.lengths = np.array([len(clip.features) for clip in clips])
         self.starts = np.concatenate([[0], np.cumsum(np.maximum(self.lengths, segment))[:-1]])
         fractions_array = np.asarray(self.lengths if fractions is None else fractions, np.float64)
         self.fractions = fractions_array / fractions_array.sum()
         self.segment = segment
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the lengths and fractions of the clips."""
+        return hashlib.sha256(self.lengths.tobytes() + self.fractions.tobytes()).hexdigest()
 
     def draw(self, rng: np.random.Generator, count: int, shard: Shard = WHOLE) -> Segments:
         """Return a shard of ``count`` segments."""
@@ -183,9 +202,3 @@ def segments_of(
 ) -> _Segments:
     """Return segments of ``segment`` steps; clips are drawn by ``fractions``, by default by length."""
     return _Segments(clips, fractions, segment)
-
-
-def _at_least(steps: ArrayFloat, count: int) -> ArrayFloat:
-    """Steps (T, ...), followed by zeros if they are fewer than ``count``."""
-    missing = np.zeros((max(0, count - len(steps)), *steps.shape[1:]), steps.dtype)
-    return np.concatenate([steps, missing])

@@ -19,6 +19,7 @@ from newscaster.training.budget import Clock
 from newscaster.training.checkpoints import Checkpoint, load_network
 from newscaster.training.loop import OnReport
 from newscaster.training.precision import Device, compute_device, fast_precision
+from newscaster.training.processes import ALONE, Processes
 
 __all__ = [
     "FullFrameConfig",
@@ -59,6 +60,7 @@ def train_full_frame(
     config: FullFrameConfig | None = None,
     training: FullFrameTraining | None = None,
     clock: Clock = time.monotonic,
+    processes: Processes = ALONE,
 ) -> FullFrameResult:
     """Train a full-frame network for some minutes.
 
@@ -73,6 +75,7 @@ def train_full_frame(
         config: network shape, by default ``data.config``; a resumed run must have the same.
         training: training settings.
         clock: see :func:`train_frames`.
+        processes: see :func:`train_frames`.
 
     Returns:
         Paths of the weights, and metrics on held-out frames.
@@ -93,7 +96,14 @@ def train_full_frame(
         perceptual=Perceptual.pretrained(),
     )
     trainer, run = train_frames(
-        task, folder, minutes=minutes, seed=seed, resume=resume, progress=progress, clock=clock
+        task,
+        folder,
+        minutes=minutes,
+        seed=seed,
+        resume=resume,
+        progress=progress,
+        clock=clock,
+        processes=processes,
     )
     numbers = data.held_out.spread(training.last_check_frames)
     network = trainer.average

@@ -7,7 +7,7 @@ The training of every person's renderer starts from them.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -24,12 +24,15 @@ from newscaster.models.frame_task import FrameTask, FrameTraining
 from newscaster.models.reference.data import LightVariation, ReferenceBatch, ReferenceFrames
 from newscaster.models.reference.losses import ReferenceWeights, reference_loss
 from newscaster.models.reference.network import BlendingUNet, ReferenceConfig
+from newscaster.models.reference.streamed import StreamedPeople
 from newscaster.models.renderer.data import RenderingClip
 from newscaster.models.renderer.losses import psnr
 from newscaster.training.budget import TimeBudget
 from newscaster.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
-from newscaster.training.loop import Metrics, OnReport, Trainer
+from newscaster.training.loop import History, Metrics, OnReport, Trainer
 from newscaster.training.precision import Device, compute_device
+from newscaster.training.processes import ALONE, Processes, Shard
+from newscaster.training.shards import ShardSet
 from newscaster.types import ArrayBool
 
 NAME = "base_renderer.safetensors"
@@ -62,7 +65,7 @@ class BaseRendererTask(FrameTask[ReferenceBatch]):
     """The base renderer in training.
 
     Args:
-        people: to train on.
+        people: to train on, in memory or in shards.
         checked: other people; each is rendered from the first four fifths of their own frames.
         start: the network to begin with; None: a new one.
         training: how it is trained.
@@ -77,7 +80,7 @@ class BaseRendererTask(FrameTask[ReferenceBatch]):
 
     def __init__(
         self,
-        people: Sequence[Person],
+        people: Sequence[Person] | ShardSet,
         checked: Sequence[Person],
         *,
         device: torch.device,
@@ -87,21 +90,30 @@ class BaseRendererTask(FrameTask[ReferenceBatch]):
     ) -> None:
         training, config = training or BaseTraining(), ReferenceConfig() if start is None else start.config
         super().__init__(training, device=device, seed=seed, samples=(training.batch, training.batch))
-        self._frames = [
-            ReferenceFrames(person.clips, person.hidden, variation=training.variation) for person in people
-        ]
-        self._sides = sorted({frames.side for frames in self._frames})
-        self._boxes = {
-            side: _common_box([p.hidden for p in people if p.hidden.shape[0] == side], config)
-            for side in self._sides
-        }
+        self._streamed: StreamedPeople | None = None
+        self._frames: list[ReferenceFrames] = []
+        if isinstance(people, ShardSet):
+            self._streamed = StreamedPeople(people, training.variation)
+            masks = {side: [hidden] for side, hidden in self._streamed.hidden.items()}
+        else:
+            self._frames = [
+                ReferenceFrames(person.clips, person.hidden, variation=training.variation)
+                for person in people
+            ]
+            masks = {
+                side: [person.hidden for person in people if person.hidden.shape[0] == side]
+                for side in {person.hidden.shape[0] for person in people}
+            }
+        self._sides = sorted(masks)
+        self._boxes = {side: _common_box(masks[side], config) for side in self._sides}
         self._checked = [(person, _last_fifth(person)) for person in checked]
         self.network = self.build(lambda: BlendingUNet(config) if start is None else copy.deepcopy(start))
         self.optimizer = self.adamw(self.network.parameters())
 
     def identity(self) -> dict[str, Any]:
-        """The shape of the network."""
-        return {"config": self.network.config.to_json()}
+        """The shape of the network, and which shards it is trained on."""
+        shards = {} if self._streamed is None else {"shards": self._streamed.fingerprint}
+        return {"config": self.network.config.to_json(), **shards}
 
     def batch(self, *, seed: int, step: int) -> ReferenceBatch:
         """Pairs of frames of several people, whose crops have one size."""
@@ -119,6 +131,21 @@ class BaseRendererTask(FrameTask[ReferenceBatch]):
             else:
                 pool[number].pass_over(2, generator)
         return ReferenceBatch.joined(batches)
+
+    def batches(
+        self, steps: Iterator[int], *, seed: int, maker: Shard, history: History
+    ) -> Iterable[ReferenceBatch]:
+        """As :meth:`batch`; those of shards are streamed."""
+        if self._streamed is None:
+            return super().batches(steps, seed=seed, maker=maker, history=history)
+        return self._streamed.batches(
+            steps,
+            {side: self._pairs(side) for side in self._sides},
+            seed=seed,
+            process=self.processes.shard,
+            maker=maker,
+            history=history,
+        )
 
     def _pairs(self, side: int) -> int:
         """Return the number of pairs per step of crops of a side."""
@@ -168,7 +195,7 @@ def _box(hidden: ArrayBool, config: ReferenceConfig) -> Box:
 
 
 def train_base_renderer(
-    people: Sequence[Person],
+    people: Sequence[Person] | ShardSet,
     checked: Sequence[Person],
     folder: Path,
     *,
@@ -176,19 +203,25 @@ def train_base_renderer(
     device: Device = "auto",
     seed: int = 0,
     progress: OnReport | None = None,
+    processes: Processes = ALONE,
     **settings: Any,
 ) -> tuple[BlendingUNet, Mapping[str, object]]:
-    """Train the base renderer for some minutes, or resume its training.
+    """Train the base renderer for some minutes, or resume its training, in one process or several together.
 
     Returns:
         The network, and facts about its training.
     """
     task = BaseRendererTask(people, checked, device=compute_device(device), seed=seed, **settings)
-    trainer: Trainer[ReferenceBatch] = Trainer(task, folder, budget=TimeBudget(minutes), seed=seed)
+    budget = TimeBudget(minutes)
+    trainer: Trainer[ReferenceBatch] = Trainer(task, folder, budget=budget, seed=seed, processes=processes)
     trainer.run(progress=progress)
     network = trainer.average
     assert isinstance(network, BlendingUNet)
-    facts = {"people": len(people), "steps": trainer.step, "minutes": round(trainer.budget.used_seconds / 60)}
+    if isinstance(people, ShardSet):
+        facts: dict[str, object] = {"samples": sum(group.samples for group in people.groups)}
+    else:
+        facts = {"people": len(people)}
+    facts |= {"steps": trainer.step, "minutes": round(trainer.budget.used_seconds / 60)}
     return network.cpu(), {**facts, **trainer.metrics}
 
 

@@ -29,6 +29,7 @@ from newscaster.training.checkpoints import Checkpoint, load_network
 from newscaster.training.loop import OnReport
 from newscaster.training.onnx_export import export_network
 from newscaster.training.precision import Device, compute_device
+from newscaster.training.processes import ALONE, Processes
 
 __all__ = [
     "RendererConfig",
@@ -64,6 +65,7 @@ def train_renderer(
     seed: int = 0,
     progress: OnReport | None = None,
     clock: Clock = time.monotonic,
+    processes: Processes = ALONE,
     **settings: Any,
 ) -> RenderingResult:
     """Train a renderer for some minutes.
@@ -78,6 +80,7 @@ def train_renderer(
         seed: of the first weights and of the order of frames.
         progress: likewise.
         clock: likewise.
+        processes: likewise.
         settings: further arguments of the renderer's task, such as ``config`` and ``training``.
 
     Returns:
@@ -95,7 +98,14 @@ def train_renderer(
     if renderer not in (DEFAULT_RENDERER, *UNTRAINED):  # an export takes seconds, and tests cover these
         Session(export_renderer(task.network), name=f"the renderer {renderer!r}", remedy="Change its network")
     trainer, run = train_frames(
-        task, folder, minutes=minutes, seed=seed, resume=resume, progress=progress, clock=clock
+        task,
+        folder,
+        minutes=minutes,
+        seed=seed,
+        resume=resume,
+        progress=progress,
+        clock=clock,
+        processes=processes,
     )
     psnr, grain = trainer.metrics["psnr"], trainer.metrics["grain"]
     assert psnr is not None
