@@ -47,7 +47,7 @@ _SUFFIX = "safetensors"
 _MAX_INDEX_BYTES = 16 << 20
 Sample = Mapping[str, npt.NDArray[Any]]
 OpenFile = Callable[[str, str], AbstractContextManager[BinaryIO]]
-"""Opens a file of the folder by its name: to read ("rb"), or to write it anew ("wb")."""
+"""Opens a file of the folder by its name: to read ("rb"), or to replace it ("wb")."""
 
 
 @dataclass(frozen=True)
