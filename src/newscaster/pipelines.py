@@ -255,14 +255,10 @@ def train(
     _check_footage_moves(motion, blinks=blinks)
     check_renderer(renderer)
     _check_minutes(minutes, target_minutes, renderer)
-    _need_training()
+    full_frame_minutes = target_minutes if target == SYNTHETIC else None
+    launcher = _joined(devices, nodes, _work_folder(out, work), minutes, full_frame_minutes, renderer)
     from newscaster import prepare
-    from newscaster.training.distributed import Launcher
 
-    launcher, synthetic = Launcher(devices, nodes), target == SYNTHETIC
-    if not launcher.is_first:
-        _help(launcher, _work_folder(out, work), minutes, target_minutes if synthetic else None, renderer)
-        raise SystemExit(0)  # the rest of the program is for the first process
     folder = _checked_folder(footage, out, target, work, name=name, attribution=attribution)
     with exclusive_lock(folder, what="training", next_step="name another folder with --work-dir") as lease:
 
@@ -275,7 +271,7 @@ def train(
             folder / "take",
             fps=fps,
             face=face,
-            target=None if synthetic else target,
+            target=None if target == SYNTHETIC else target,
             progress=report,
         )
         path = train_on_dataset(
@@ -285,7 +281,7 @@ def train(
             consent=agreed,
             name=name,
             minutes=minutes,
-            target_minutes=target_minutes if synthetic else None,
+            target_minutes=full_frame_minutes,
             renderer=renderer,
             attribution=attribution,
             reuse_encoder=reuse_encoder,
@@ -497,6 +493,20 @@ def train_on_dataset(
     return _write(
         out, dataset, motion, network, references, info, reuse_encoder=reuse_encoder, progress=progress
     )
+
+
+def _joined(
+    devices: int, nodes: int, work: Path, minutes: float, target_minutes: float | None, renderer: str
+) -> Launcher:
+    """Return the launcher of a training's processes; in all but the first, help with it and exit."""
+    _need_training()
+    from newscaster.training.distributed import Launcher
+
+    launcher = Launcher(devices, nodes)
+    if not launcher.is_first:
+        _help(launcher, work, minutes, target_minutes, renderer)
+        raise SystemExit(0)  # the rest of the program is for the first process
+    return launcher
 
 
 def _help(

@@ -272,6 +272,8 @@ def test_train(workflow: dict[str, object], tmp_path: Path, capsys: pytest.Captu
     assert workflow == {
         "footage": (Path("a.mp4"),),
         "out": out,
+        "devices": 1,
+        "nodes": 1,
         "consent": "Ada agreed to news videos.",
         "fps": Fraction(30000, 1001),
         "minutes": 5.0,

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from making_mouths import hidden_mask, talking_clip
-from newscaster.stores.remote import stored_file
 from newscaster.errors import InputError
 from newscaster.face.mouth_basis import MouthBasis
 from newscaster.models.motion.data import MotionTraining
@@ -21,6 +20,7 @@ from newscaster.models.motion.task import MotionTask, train_motion
 from newscaster.models.reference import streamed
 from newscaster.models.reference.base import BaseRendererTask, BaseTraining
 from newscaster.models.reference.network import BlendingUNet, ReferenceConfig
+from newscaster.stores.remote import stored_file
 from newscaster.training.budget import StepBudget
 from newscaster.training.loop import Intervals, Trainer
 from newscaster.training.processes import ALONE, WHOLE, Processes, Shard
