@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 TITLES = {
     "ours": "ours",
     "l1": "ours, reconstruction only",
+    "reference": "ours, copying (reference)",
     "obamanet": "in-painter (ObamaNet)",
     "retrieval": "retrieval (Synthesizing Obama)",
 }
-COLOURS = {"ours": "#7a3fa0", "l1": "#3b6fb6", "obamanet": "#d1782b", "retrieval": "#4c9a6a"}
+COLOURS = {
+    "ours": "#7a3fa0",
+    "l1": "#3b6fb6",
+    "reference": "#b03a5b",
+    "obamanet": "#d1782b",
+    "retrieval": "#4c9a6a",
+}
 GOAL_DB = 37.0
 MEASURES: dict[str, tuple[str, int, str]] = {
     "psnr": ("PSNR, dB", 2, "at least 38"),
@@ -204,6 +211,11 @@ def _rivals(found: Findings) -> str:
             "- **ours, reconstruction only**: the same network, trained only on the errors of pixels\n"
             "  and of the differences between neighbours."
         )
+    if "reference" in recipes:
+        lines.append(
+            "- **ours, copying**: the reference renderer, from the base weights of the package. It copies\n"
+            "  from up to 240 training frames, and is adapted to the person."
+        )
     if "obamanet" in recipes:
         network, how = recipes["obamanet"]["network"], recipes["obamanet"]["training"]
         lines.append(
@@ -220,7 +232,7 @@ def _rivals(found: Findings) -> str:
         how = recipes["retrieval"]
         lines.append(
             f"- **retrieval**: the weighted median of the {how['candidates']} frames with the nearest "
-            f"mouths, with {how['share']:g} of all\n"
+            f"mouths, with {how['fraction']:g} of all\n"
             f"  weight. They are among the {how['sitting']} frames that look most similar around the mask. "
             "Synthesizing\n"
             "  Obama searches the target video. Colours are matched around the mask. There is no teeth\n"
