@@ -256,10 +256,10 @@ def train(
     check_renderer(renderer)
     _check_minutes(minutes, target_minutes, renderer)
     full_frame_minutes = target_minutes if target == SYNTHETIC else None
-    launcher = _joined(devices, nodes, _work_folder(out, work), minutes, full_frame_minutes, renderer)
+    folder = _checked_folder(footage, out, target, work, name=name, attribution=attribution)
+    launcher = _joined(devices, nodes, folder, minutes, full_frame_minutes, renderer)
     from newscaster import prepare
 
-    folder = _checked_folder(footage, out, target, work, name=name, attribution=attribution)
     with exclusive_lock(folder, what="training", next_step="name another folder with --work-dir") as lease:
 
         def report(phase: str, done: float, total: float) -> None:

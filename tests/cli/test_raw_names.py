@@ -144,6 +144,7 @@ def test_long_names(folder: Path, run: Run) -> None:
         [*READ[:4], "-o", "FOLDER/out.mp4", "--voice", "FOLDER/CAFE.onnx"],
         [*READ[:4], "-o", "FOLDER/out.mp4", "--voice-command", "FOLDER/CAFE"],
         [*READ, "FOLDER/out.mp4", "--language", "CAFE"],
+        [*READ, "FOLDER/out.mp4", "--pronunciations", "FOLDER/noCAFE.txt"],
         ["demo", "--text", "CAFE", "-o", "FOLDER/out.mp4"],
         [*LIVE[:2], "--to", "FOLDER/out.mp4", "--text", "CAFE", "--voice-command", "VOICE"],
         [*LIVE, "FOLDER/out.mp4", "--label", "CAFE"],

@@ -183,7 +183,7 @@ def test_text_and_text_files(anchor: Anchor, voice: FakeVoice, tmp_path: Path) -
     (tmp_path / "news.txt").write_text("Guten Abend.", encoding="utf-8-sig")
     made = anchor.speak(tmp_path / "news.txt", tmp_path / "x.mp4", style=Style(reading=Reading(speed=2.0)))
     assert made.seconds == pytest.approx(0.5 + 0.175)
-    assert voice.sentences == ["Good evening.", "Here is Dr. Lee.", "Guten Abend."]
+    assert voice.sentences == ["Good evening.", "Here is Doctor Lee.", "Guten Abend."]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
@@ -466,7 +466,7 @@ def test_mark_up_and_control_characters_reach_neither_voice_nor_captions(
     text += "\x1b[31mNews\u00adcaster\x00\u202e red. Write &lt;i&gt;x&lt;/i&gt;."
     srt = tmp_path / "x.srt"
     made = anchor.speak(None, tmp_path / "x.mp4", text=text, outputs=Outputs(captions=srt))
-    assert voice.sentences == ["AT&T: 5 < 6, a<b.", "Newscaster red.", "Write <i>x</i>."]
+    assert voice.sentences == ["A.T and T: five less than six, a<b.", "Newscaster red.", "Write <i>x</i>."]
     shown = srt.read_text(encoding="utf-8")
     for line in ("AT&T: 5 < 6, a<b.", "Newscaster red.", "Write \u2039i\u203ax\u2039/i\u203a."):
         assert f"\n{line}\n" in shown
