@@ -173,6 +173,8 @@ def test_long_names(folder: Path, run: Run) -> None:
         ["serve", "FOLDER/CAFE.anchor", "--host", "CAFE", "--token", "a" * 12],
         ["serve", "FOLDER/CAFE.anchor", "--origin", "http://CAFE"],
         ["serve", "FOLDER/CAFE.anchor", "--allow-host", "CAFE"],
+        ["serve", "FOLDER/CAFE.anchor", "--instance", "CAFE"],
+        ["serve", "FOLDER/CAFE.anchor", "--turn", "turn:CAFE"],
         ["serve", "FOLDER/CAFE.anchor", "--timestamp", "http://CAFE/"],
     ],
     ids=lambda value: "" if not value else value[0].split("/")[-1],
