@@ -174,7 +174,7 @@ def test_keyboard_and_names(page: Page) -> None:
     assert not page.is_visible("#panel-script")
     nameless = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, textarea, video")]
-            .filter((e) => !(e.ariaLabel || e.innerText?.trim() || e.labels?.length)).map((e) => e.id)"""
+            .filter((e) => !(e.ariaLabel || e.textContent.trim() || e.labels?.length)).map((e) => e.id)"""
     )
     assert not nameless
     page.click("#tab-script")
