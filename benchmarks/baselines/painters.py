@@ -30,6 +30,7 @@ from newscaster.face.grain import Grain
 from newscaster.face.references import ReferencePath, References
 from newscaster.inference import Session
 from newscaster.models.reference.task import AdaptingTraining, ReferenceTask
+from newscaster.models.registry import DEFAULT_RENDERER
 from newscaster.models.renderer.data import Frames, RenderingClip, RenderingData
 from newscaster.models.renderer.network import Renderer, RendererConfig
 from newscaster.models.renderer.training import (
@@ -140,7 +141,7 @@ def reconstruction_only() -> RenderingTraining:
     return replace(plain, sharpening=None, loss=replace(plain.loss, temporal=0.0))
 
 
-def _train_renderer(how: Callable[[], RenderingTraining]) -> Train:
+def _train_renderer(how: Callable[[], RenderingTraining], *, renderer: str = DEFAULT_RENDERER) -> Train:
     def train(
         data: RenderingData,
         folder: Path,
@@ -156,7 +157,14 @@ def _train_renderer(how: Callable[[], RenderingTraining]) -> Train:
             intervals=Intervals(evaluate_seconds=monitoring.every_seconds),
         )
         train_renderer(
-            data, folder, minutes=minutes, device="cpu", training=training, progress=progress, clock=clock
+            data,
+            folder,
+            minutes=minutes,
+            renderer=renderer,
+            device="cpu",
+            training=training,
+            progress=progress,
+            clock=clock,
         )
 
     return train
@@ -249,34 +257,14 @@ class CopyingPainter:
         return np.where(self._hidden[..., None], made, crops)
 
 
-def _train_reference(
-    data: RenderingData,
-    folder: Path,
-    *,
-    minutes: float,
-    monitoring: Monitoring,
-    progress: OnReport | None = None,
-    clock: Callable[[], float] = time.monotonic,
-) -> None:
+def _train_reference(data: RenderingData, folder: Path, **given: Any) -> None:
     references = ReferenceTask.references_of(data)
     assert references is not None
     folder.mkdir(parents=True, exist_ok=True)
     np.savez(
         folder / _COPIED, crops=np.stack(list(references.crops)), points=references.points, hidden=data.hidden
     )
-    training = AdaptingTraining(
-        check_frames=monitoring.check_frames, intervals=Intervals(evaluate_seconds=monitoring.every_seconds)
-    )
-    train_renderer(
-        data,
-        folder,
-        minutes=minutes,
-        renderer="reference",
-        device="cpu",
-        training=training,
-        progress=progress,
-        clock=clock,
-    )
+    _train_renderer(AdaptingTraining, renderer="reference")(data, folder, **given)
 
 
 def _renderer_recipe(how: Callable[[], RenderingTraining]) -> Callable[[], dict[str, Any]]:

@@ -88,6 +88,11 @@ def without_controls(text: str) -> str:
     return _CONTROLS.sub("", " ".join(text.split())).strip()
 
 
+def one_line(text: str) -> str:
+    """Return a text as one line, with single spaces."""
+    return " ".join(text.split())
+
+
 def json_text(value: object) -> str:
     """Return indented JSON of untrusted names and texts, as `shown`, with control characters escaped."""
     text = shown(json.dumps(value, indent=2, ensure_ascii=False))

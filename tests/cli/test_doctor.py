@@ -48,7 +48,7 @@ def test_what_is_missing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     def broken() -> dict[str, str]:
         raise OSError("no\nlibrary")
 
-    monkeypatch.setattr(doctor.metadata, "version", version)
+    monkeypatch.setattr(metadata, "version", version)
     monkeypatch.setattr(doctor, "_trial", broken)
     monkeypatch.setattr(doctor, "_voices", dict)
     assert run(["doctor", "--json"]) == exits.EXIT_BROKEN_INSTALLATION

@@ -94,8 +94,7 @@ def run_batch(
         path = Path(folder, REPORT)
         try:
             with path.open("w", encoding="utf-8") as report, engine:
-                run = _Run(plans, destination, engine, retries, counts, report, receipts)
-                run.work(on_change)
+                _Run(plans, destination, engine, retries, counts, report, receipts, on_change).work()
         finally:
             destination.put(path, REPORT)
     return counts
@@ -111,16 +110,16 @@ class _Run:
         counts: Counts,
         report: TextIO,
         receipts: dict[str, Receipt],
+        on_change: Callable[[Counts], None],
     ) -> None:
         self._fresh, self._again = self._undone(plans), deque[_Attempt]()
         self._destination, self._engine, self._retries = destination, engine, retries
         self._counts, self._report, self._receipts = counts, report, receipts
         self._attempts: dict[int, int] = {}
-        self._on_change: Callable[[Counts], None] = lambda counts: None
-
-    def work(self, on_change: Callable[[Counts], None]) -> None:
-        """Work until no row is left."""
         self._on_change = on_change
+
+    def work(self) -> None:
+        """Work until no row is left."""
         start = time.monotonic()
         while True:
             while self._engine.has_room and (attempt := self._next()) is not None:

@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 
 from newscaster.stores.remote import is_url, local_path, remote_identity
-
-_BLOCK_BYTES = 1 << 20
+from newscaster.system.files import file_sha256
 
 
 class Identities:
@@ -43,25 +42,12 @@ def _local_identity(value: str) -> str:
     path = local_path(value)
     try:
         if path.is_file():
-            return f"file:{file_hash(path)}"
+            return f"file:{file_sha256(path)}"
         if path.is_dir():
             return f"folder:{_folder_hash(path)}"
     except (OSError, ValueError):  # unreadable, or no file name at all
         pass
     return f"text:{value}"
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _folder_hash(folder: Path) -> str:

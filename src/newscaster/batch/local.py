@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
@@ -15,7 +14,7 @@ from newscaster.batch.plan import Plan
 from newscaster.batch.work import Outcome, RowWork, do_row
 from newscaster.errors import NewscasterError
 from newscaster.system.cpu import limit_cores
-from newscaster.system.worker_process import begin_worker
+from newscaster.system.worker_process import begin_worker, signal_name
 
 _END_SECONDS = 5.0
 
@@ -39,9 +38,8 @@ class LocalEngine:
 
     def __init__(self, work: RowWork, *, processes: int) -> None:
         self._work, self._count = work, processes
-        self._context = multiprocessing.get_context(
-            "spawn"
-        )  # threads of native libraries do not survive a fork
+        # Threads of native libraries do not survive a fork.
+        self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
         self._early_ends = 0
 
@@ -134,10 +132,7 @@ def _reason(code: int | None) -> str:
     """Describe the exit code of a process; below 0 it is a signal."""
     if code is None or code >= 0:
         return f"exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = str(-code)
+    name = signal_name(code)
     return f"signal {name}, often for lack of memory" if name == "SIGKILL" else f"signal {name}"
 
 
@@ -153,6 +148,6 @@ def _serve(work: RowWork, parent: Connection, lifeline: Connection, their_end: C
             return
         outcome = do_row(plan, work)
         try:
-            parent.send(replace(outcome))
+            parent.send(outcome)
         except OSError:
             return

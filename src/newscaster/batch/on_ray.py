@@ -14,7 +14,7 @@ from newscaster.batch.plan import Plan
 from newscaster.batch.work import Outcome, RowWork, do_row
 from newscaster.errors import InputError, MissingExtraError
 from newscaster.system.cpu import limit_cores
-from newscaster.texts import quoted
+from newscaster.texts import one_line, quoted
 
 _CONNECT_SECONDS = 10.0
 _QUEUED_PER_SLOT = 2
@@ -30,8 +30,7 @@ class RayEngine:
     Args:
         work: what every row needs.
         address: `HOST:PORT` of the cluster, `ray://HOST:PORT` of a client, `auto` for the cluster that this
-            machine
-            belongs to, or `local` for one on this machine alone.
+            machine belongs to, or `local` for one on this machine alone.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -144,7 +143,7 @@ def _own_signals() -> Generator[None]:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return one_line(str(error))[:300]
 
 
 def _do_row(plan: Plan, work: RowWork) -> Outcome:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from newscaster.errors import InputError, OutputError
 from newscaster.stores.cache import temporary_folder
 from newscaster.stores.remote import is_url, local_path, opened, store_errors
 from newscaster.system.durable import PRIVATE_FOLDER, make_folder, replace_durably
-from newscaster.system.files import atomic_write
+from newscaster.system.files import atomic_write, file_sha256, scratch_folder
 from newscaster.system.leases import exclusive_lock
 from newscaster.system.os_errors import why
 
@@ -23,7 +22,6 @@ RECORDS = ".newscaster-batch"
 """Folder in the destination: receipts, and unfinished outputs."""
 _RECEIPTS = "receipts"
 _UNFINISHED = "unfinished"
-_MAX_RECEIPT_BYTES = 1 << 20
 _RECEIPTS_AT_ONCE = 500
 
 
@@ -144,12 +142,10 @@ class LocalFolder:
 
     def has(self, receipt: Receipt) -> bool:
         """See :class:`Destination`. Sizes and hashes are compared."""
-        from newscaster.batch.identity import file_hash
-
         try:
             return all(
                 (self.folder / file.path).stat().st_size == file.bytes
-                and file_hash(self.folder / file.path) == file.sha256
+                and file_sha256(self.folder / file.path) == file.sha256
                 for file in receipt.files
             )
         except OSError:
@@ -222,7 +218,7 @@ class StoreFolder:
     @contextmanager
     def workspace(self) -> Generator[Path]:
         """See :class:`Destination`. It is a temporary folder."""
-        with temporary_folder(Path(tempfile.gettempdir())) as folder:
+        with scratch_folder() as folder:
             yield folder
 
     def store(self, workspace: Path, files: Sequence[StoredFile], receipt: Receipt) -> None:

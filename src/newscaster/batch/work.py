@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from newscaster.batch.identity import file_hash
 from newscaster.batch.plan import Commands, Kind, Plan
 from newscaster.batch.stores import Destination, Receipt, StoredFile
 from newscaster.errors import InputError, MissingExtraError, NewscasterError
 from newscaster.stores.cache import fetched
 from newscaster.stores.remote import StoreError, is_url
+from newscaster.system.files import file_sha256
+from newscaster.texts import one_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,18 +56,16 @@ def do_row(plan: Plan, work: RowWork) -> Outcome:
     except NewscasterError as error:
         # What the user can cause stays as it is; a full disk or a store that is down may not.
         lasting = isinstance(error, InputError | MissingExtraError)
-        return Outcome(error=_line(str(error)), may_succeed=not lasting, seconds=time.perf_counter() - start)
+        return Outcome(
+            error=one_line(str(error)), may_succeed=not lasting, seconds=time.perf_counter() - start
+        )
     except Exception as error:
         return Outcome(
-            error=_line(f"{type(error).__name__}: {error}"),
+            error=one_line(f"{type(error).__name__}: {error}"),
             may_succeed=True,
             details=traceback.format_exc(),
             seconds=time.perf_counter() - start,
         )
-
-
-def _line(message: str) -> str:
-    return " ".join(message.split())
 
 
 def _arguments(plan: Plan, workspace: Path) -> Sequence[str]:
@@ -88,7 +87,7 @@ def _written(plan: Plan, workspace: Path) -> tuple[StoredFile, ...]:
     """Return the files that the command wrote, with those beside its outputs; the main output is the last."""
     paths = sorted(path for path in workspace.rglob("*") if path.is_file() and not path.name.startswith("."))
     files = [
-        StoredFile(path.relative_to(workspace).as_posix(), path.stat().st_size, file_hash(path))
+        StoredFile(path.relative_to(workspace).as_posix(), path.stat().st_size, file_sha256(path))
         for path in paths
     ]
     if all(file.path != plan.output for file in files):

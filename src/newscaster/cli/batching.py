@@ -18,7 +18,7 @@ from newscaster.cli.exits import EXIT_DEAD_ROWS, EXIT_DONE
 from newscaster.cli.opened_anchors import keeping_anchors
 from newscaster.cli.terminal import progress_report, say
 from newscaster.errors import InputError, NewscasterError
-from newscaster.texts import without_escapes
+from newscaster.texts import one_line, without_escapes
 
 if TYPE_CHECKING:
     from newscaster.batch.driver import Counts
@@ -220,7 +220,7 @@ class _Notes(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(" ".join(record.getMessage().split()))
+        self.lines.append(one_line(record.getMessage()))
 
 
 @cache

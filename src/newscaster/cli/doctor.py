@@ -8,7 +8,6 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import click
 from newscaster.cli.exits import EXIT_BROKEN_INSTALLATION
 from newscaster.cli.terminal import json_output, say, value_text
 from newscaster.errors import NewscasterError
+from newscaster.texts import one_line
 from newscaster.version import VERSION
 
 _REQUIREMENT = re.compile(r'(?P<name>[A-Za-z0-9._-]+).*?(?:;.*\bextra\s*==\s*[\'"](?P<extra>[\w-]+)[\'"].*)?')
@@ -55,7 +55,7 @@ def _tried(find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return find()
     except Exception as error:  # this is what is looked for
         reason = str(error) if isinstance(error, NewscasterError) else f"{type(error).__name__}: {error}"
-        return {"error": " ".join(reason.split())}
+        return {"error": one_line(reason)}
 
 
 def _machine() -> dict[str, Any]:
@@ -72,6 +72,8 @@ def _machine() -> dict[str, Any]:
 
 def _requirements() -> Iterator[tuple[str, str | None]]:
     """Yield the packages that newscaster can use, each with its extra; None: it is needed."""
+    from importlib import metadata
+
     for line in metadata.requires("newscaster") or ():
         match = _REQUIREMENT.fullmatch(line)
         if match is not None and match["extra"] not in _LEFT_OUT and match["name"].lower() != "newscaster":
@@ -79,6 +81,8 @@ def _requirements() -> Iterator[tuple[str, str | None]]:
 
 
 def _version(package: str) -> str | None:
+    from importlib import metadata
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -132,7 +136,7 @@ def _voices() -> dict[str, Any]:
         try:
             Reading(voice=name).load()
         except NewscasterError as error:
-            states[name] = " ".join(str(error).split())
+            states[name] = one_line(str(error))
         else:
             states[name] = "works"
     return states

@@ -30,7 +30,7 @@ from newscaster.prepare.people import People, Person, choose_person, several_war
 from newscaster.prepare.persons import UNMEASURED, choose_known, times_text
 from newscaster.prepare.shots import CutDetector, shot_ranges
 from newscaster.prepare.work import look
-from newscaster.system.files import atomic_write
+from newscaster.system.files import atomic_write, file_sha256
 from newscaster.system.folders import make_cache_folder
 from newscaster.tracking.descriptor import descriptor_distance
 from newscaster.types import ArrayBool, ArrayF32, ArrayF64, FrameProgress, ImageU8
@@ -153,7 +153,7 @@ def track_people(
             f"'{path}' is {footage.seconds:.2f} s long; expected {MIN_SECONDS:g} s or more. "
             "Give a longer video"
         )
-    sha256 = _sha256(footage.path)
+    sha256 = file_sha256(footage.path)
     places = [None if cache is None else _cache_path(Path(cache), sha256, person) for person in wanted]
     tracks = [None if place is None else _read_cache(place, footage, sha256) for place in places]
     missing = [number for number, track in enumerate(tracks) if track is None]
@@ -319,11 +319,6 @@ class _Occlusion:
     def _close(self) -> None:
         self._parts.append(self._meter.fractions(self._count))
         self._meter, self._count = OcclusionMeter(every=_OCCLUSION_EVERY), 0
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _cache_path(cache: Path, sha256: str, wanted: WantedPerson) -> Path:

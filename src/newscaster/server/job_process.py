@@ -25,6 +25,7 @@ from newscaster.errors import NewscasterError
 from newscaster.server.http_errors import sentence
 from newscaster.speech.spoken import Pronunciations
 from newscaster.system.os_errors import fault
+from newscaster.system.worker_process import signal_name
 from newscaster.types import Progress
 
 _log = logging.getLogger("newscaster.server")
@@ -167,13 +168,9 @@ def _exit_reason(code: int | None) -> str:
     if code == -getattr(signal, "SIGKILL", 9):
         return "the worker process was killed (often out of memory). Try it again"
     if code is not None and code < 0:
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = str(-code)
         return (
-            f"the worker process was ended by signal {name}: it was stopped, or native code crashed, such as "
-            "a voice's. The studio's log may say more. Try it again, or another voice"
+            f"the worker process was ended by signal {signal_name(code)}: it was stopped, or native "
+            "code crashed, such as a voice's. The studio's log may say more. Try it again, or another voice"
         )
     return f"the worker process ended early, with exit code {code}. The studio's log may say why"
 

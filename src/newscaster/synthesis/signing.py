@@ -22,6 +22,7 @@ from newscaster.synthesis.motion_log import SynthesisedFrames
 from newscaster.synthesis.options import SignWith
 from newscaster.synthesis.person_info import PersonInfo
 from newscaster.synthesis.speech_input import Speech
+from newscaster.system.files import file_sha256
 from newscaster.texts import shown
 
 _log = logging.getLogger("newscaster.synthesis")
@@ -79,11 +80,8 @@ class SpeechSource:
     @staticmethod
     def of_file(audio: Path | None, *, seconds: float, synthetic_voice: bool) -> SpeechSource:
         """Return the source for an audio file of this length; without a file, that of no audio."""
-        digest = hashlib.sha256()
-        if audio is not None:
-            with audio.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256")
-        return SpeechSource(sha256=digest.hexdigest(), seconds=seconds, synthetic_voice=synthetic_voice)
+        sha256 = hashlib.sha256().hexdigest() if audio is None else file_sha256(audio)
+        return SpeechSource(sha256=sha256, seconds=seconds, synthetic_voice=synthetic_voice)
 
 
 @dataclass(frozen=True, kw_only=True)

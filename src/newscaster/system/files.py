@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import math
 import os
 import re
@@ -133,6 +134,16 @@ def _final(path: Path) -> Path:
     """Return the final name of a file; `path` may itself be a temporary one."""
     match = _TEMPORARY.fullmatch(path.name)
     return path if match is None else path.with_name(match["stem"].lstrip(".") + match["suffix"])
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def short_stem(stem: str) -> str:

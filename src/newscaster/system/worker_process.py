@@ -1,4 +1,7 @@
-"""What a worker process does first: leave signals to its parent, end with it, and keep native code quiet."""
+"""Worker processes: what one does first, and why one has ended.
+
+At first, a worker leaves signals to its parent, makes sure that it ends with it, and keeps native code quiet.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,14 @@ def begin_worker(lifeline: Connection) -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
     divert_native_errors()
+
+
+def signal_name(exit_code: int) -> str:
+    """Return the name of the signal that ended a process, by its exit code, which is below 0."""
+    try:
+        return signal.Signals(-exit_code).name
+    except ValueError:
+        return str(-exit_code)
 
 
 def _end_with_parent(lifeline: Connection) -> None:

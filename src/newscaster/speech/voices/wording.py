@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from newscaster.speech.language import language_of
 from newscaster.speech.spoken import Pronunciations, SpokenForm, spoken_form
+from newscaster.texts import one_line
 
 _FOLDED = re.compile("[\uff01-\uff5e\U0001d400-\U0001d7ff\ufb00-\ufb06]")
 """Full-width and mathematical letters and ligatures, which few voices read."""
@@ -49,9 +50,7 @@ class Wording:
 
     def spoken(self, sentence: str) -> SpokenForm:
         """Return the words for a sentence."""
-        folded = _FOLDED.sub(
-            lambda letter: unicodedata.normalize("NFKC", letter[0]), " ".join(sentence.split())
-        )
+        folded = _FOLDED.sub(lambda letter: unicodedata.normalize("NFKC", letter[0]), one_line(sentence))
         digits = re.sub(r"[^\W0-9]", _as_digit, folded)
         return spoken_form(digits, language=self.language, pronunciations=self.pronunciations)
 
@@ -60,7 +59,7 @@ def without_words(text: str, unread: Sequence[tuple[str, str]]) -> str:
     """Return spoken words without those that a voice does not read."""
     for word, _ in unread:
         text = text.replace(word, " ", 1)
-    return " ".join(text.split())
+    return one_line(text)
 
 
 def _as_digit(character: re.Match[str]) -> str:
