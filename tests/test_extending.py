@@ -172,6 +172,7 @@ for kind in ("loudness", "whisper+loudness"):
     extended.run("-c", code)
 
 
+@pytest.mark.slow
 @needs_containers
 def test_a_container(extended: Extended, anchor: Path) -> None:
     speak, verify = sections()["A container"].commands

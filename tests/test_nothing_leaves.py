@@ -170,6 +170,7 @@ def test_a_text_is_read(whisper_anchor: Path, place: Place, command: str) -> Non
     check(trace(CLI, *given, place=place), place, "a.mp4", "a.wav", "a.srt")
 
 
+@pytest.mark.slow
 def test_check_with_the_face_detector(place: Place) -> None:
     write_footage(place.work / "clip.mp4", seconds=1.0)
     traced = trace(CLI, "check", "clip.mp4", place=place)

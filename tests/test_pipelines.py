@@ -275,6 +275,7 @@ def test_a_painted_anchor_speaks(rendered: Path) -> None:
     assert np.abs(frames[0].astype(int) - frames[12]).max() > 3
 
 
+@pytest.mark.slow
 def test_a_take_is_trained_on_once(made: Path, tmp_path: Path, monkeypatch) -> None:
     """What was trained is there to go on from: the same take in the same folder takes no more steps."""
     runs = [
@@ -356,6 +357,7 @@ def test_a_clip_without_sound_does_not_teach_motion(
     assert "4 of 6 clips have audio" in caplog.text
 
 
+@pytest.mark.slow
 def test_frames_whose_audio_does_not_fit_do_not_teach_motion(tmp_path: Path) -> None:
     write_footage(tmp_path / "a.mp4", seconds=4.4)
     with pytest.MonkeyPatch.context() as patch:

@@ -133,6 +133,7 @@ def test_the_loss_falls_and_the_mouth_is_filled_in(data: RenderingData, tmp_path
     assert 10 * np.log10(255**2 / error.mean()) == pytest.approx(psnr, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("realism", [0.0, 1.0])
 def test_a_resumed_run_computes_what_an_uninterrupted_one_does(
     data: RenderingData, tmp_path: Path, realism: float

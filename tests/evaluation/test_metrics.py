@@ -103,6 +103,7 @@ def test_blocks_of_any_size_give_the_same(
                 )
 
 
+@pytest.mark.slow
 def test_the_real_video_is_nearest(held: HeldOut, made: list[Remade], anchor: Anchor) -> None:
     real, rendered, mouth, _ = (figures([c], fps=Fraction(25)) for c in compared(held, made, anchor))
     assert real.psnr > 30

@@ -398,6 +398,7 @@ def test_damaged_audio_costs_its_file_the_audio(
     assert not check(clips / "b.mp4", workers=0).files[0].has_audio
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_target")
 def test_a_transport_stream_that_goes_to_5_1_is_footage(tmp_path: Path) -> None:
     parts = [
@@ -444,6 +445,7 @@ def test_unmarked_interlacing_is_reported(tmp_path: Path) -> None:
     assert line in run(path, tmp_path / "take").warnings
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_target")
 def test_a_gap_is_skipped_and_reported(tmp_path: Path) -> None:
     times = [start + i / 25 for start in (0, 10) for i in range(55)]
@@ -594,6 +596,7 @@ def test_a_moved_footage_folder_is_recognised(clips: Path, copy: Path, tmp_path:
     assert written(copy, "landmarks") == before
 
 
+@pytest.mark.slow
 def test_covered_mouths_are_left_out_and_passed_through(tmp_path: Path) -> None:
     covered = range(40, 80)
     film = made.write_footage(tmp_path / "film.mp4", seconds=6, covered=covered)

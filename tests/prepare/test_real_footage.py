@@ -56,6 +56,7 @@ def test_a_sentence_corpus_becomes_a_dataset(dataset: Dataset, clips: list[Path]
     assert 50 <= dataset.target.frames <= FRAMES
 
 
+@pytest.mark.slow
 def test_heads_are_nearly_frontal_and_mouths_move(dataset: Dataset) -> None:
     clip = dataset.clips[0]
     angles = dataset.head.poses(clip.landmarks[clip.present]).angles
@@ -138,6 +139,7 @@ def test_two_people_in_one_file_and_in_two(clips: list[Path], data_folder: Path,
     assert "lwbsza.mpg" in people.advice
 
 
+@pytest.mark.slow
 def test_a_photo_is_not_followed(clips: list[Path], data_folder: Path, tmp_path: Path) -> None:
     """A larger one, beside the speaker, for two sentences."""
     speaker = [frame for clip in clips for frame in read_frames(clip)]
@@ -170,6 +172,7 @@ def test_of_several_faces_the_one_that_speaks_is_followed(
         prepare(footage, tmp_path / "take", face=1)
 
 
+@pytest.mark.slow
 def test_frames_without_a_face(tmp_path: Path) -> None:
     path = tmp_path / "wall.mp4"
     write_video(path, [np.full((288, 360, 3), 90, np.uint8)] * 30, fps=Fraction(25), audio=None)

@@ -186,6 +186,7 @@ def test_a_time_stamp_from_other_days(
         check_credentials(who, timestamp=clock.url)
 
 
+@pytest.mark.slow
 def test_bits_of_a_time_stamp(
     make_clip: ClipMaker, tmp_path: Path, clock: Authority, newsroom: tuple[Credentials, Path]
 ) -> None:

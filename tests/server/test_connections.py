@@ -339,6 +339,7 @@ def test_a_download_that_is_not_read(tiny: Path, tmp_path: Path) -> None:
             assert len(until_closed(connection)) < size
 
 
+@pytest.mark.slow
 def test_uploads_at_once(tiny: Path, tmp_path: Path, dial: Dial) -> None:
     with limited(tiny, tmp_path, uploads=2, stall_seconds=300) as (_, port):
         uploads = tmp_path / "uploads"

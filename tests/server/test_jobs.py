@@ -76,6 +76,7 @@ def test_a_job_from_audio_to_its_video(studio: TestClient, wav: Path, tmp_path: 
     assert not list((tmp_path / "kept" / "jobs").iterdir())
 
 
+@pytest.mark.slow
 def test_a_job_whose_audio_contains_no_speech_warns(studio: TestClient, tmp_path: Path) -> None:
     hiss = np.random.default_rng(0).normal(0, 0.05, 24_000).astype(np.float32)
     media.write_wav(tmp_path / "hiss.wav", hiss, 16_000)

@@ -79,6 +79,7 @@ def test_only_shots_of_the_person_change(
     assert (info.width, info.height, info.fps) == (*anchor.size, anchor.fps)
 
 
+@pytest.mark.slow
 def test_the_new_mouth_lies_where_the_motion_file_says(
     anchor: Anchor, video: Path, speech: Path, cache: Path, tmp_path: Path
 ) -> None:
@@ -369,6 +370,7 @@ def test_a_mix_keeps_the_channels(tmp_path: Path) -> None:
     np.testing.assert_allclose(first, second, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_what_the_video_has_beside_is_kept(anchor: Anchor, video: Path, speech: Path, tmp_path: Path) -> None:
     images = list(media.read_frames(video, stop_frame=FRAMES))
     rich, out = write_rich(tmp_path / "rich.mkv", images=images), tmp_path / "out.mkv"

@@ -186,6 +186,7 @@ def test_every_consent_is_checked(
     assert not (tmp_path / "out.mp4").exists()
 
 
+@pytest.mark.slow
 def test_speakers_that_do_not_fit(
     anchor: Anchor, video: Path, speeches: tuple[Path, Path], cache: Path, tmp_path: Path
 ) -> None:

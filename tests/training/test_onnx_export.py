@@ -54,6 +54,7 @@ def test_a_network_is_exported_with_free_axes(tmp_path: Path) -> None:
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_no_path_of_this_machine_is_in_the_network() -> None:
     model = export_network(Sequences(), {"features": torch.randn(1, 5, 6)}, names=["out"])
     assert Path(__file__).stem.encode() not in model

@@ -86,6 +86,7 @@ def network(kind: str = "tcn", seed: int = 0) -> AnyMotion:
     )
 
 
+@pytest.mark.slow
 def test_it_learns_to_tell_generated_motion_from_real_and_pulls_it_there() -> None:
     judge = adversary(realism=1.0, matching=0.0)
     for step in range(25):

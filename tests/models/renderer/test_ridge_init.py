@@ -112,6 +112,7 @@ def test_hidden_cells_of_the_surroundings_do_not_count() -> None:
     assert torch.equal(same[..., 1:3, 1:5], changed[..., 1:3, 1:5])
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_it_and_keeps_it(tmp_path) -> None:
     data = RenderingData.of([talking_clip(60, seed=seed) for seed in range(12)], hidden_mask())
     shape = KernelShape(map_components=8, context_components=4, products=2, centres=40, compared=4, rank=8)
