@@ -72,7 +72,9 @@ without video.
 - **Behind the real mouth**: the lag with the best correlation of both openings, over all clips together.
   Footage whose audio and video are not in sync shows that here, too. **Behind the audio level**: the same
   with the loudness of the audio; compare it with that of the real mouth.
-- **look-ahead**: motion with bounded look-ahead, in ms.
+- **look-ahead**: motion with bounded look-ahead, in ms. As in live speech, the level is not known in
+  advance, so the noise before the first word is amplified. If it is known, r of the own voice is 0.891
+  with 320 ms and 0.876 with 200 ms.
 - **As shown**: with lips that rest in silence, and meet if they nearly do. The other rows are of the motion
   network alone.
 
@@ -186,6 +188,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     a = parser.parse_args()
     anchor, look_aheads = newscaster.open(a.anchor), (None, *a.look_aheads)
+    # First, since a voice that is not installed would end the program after all else.
+    audios = {name: synthesize(TEXT, reading=Reading(voice=name), rate=SAMPLE_RATE)[0] for name in VOICES}
     clips = track_footage(files(a.test), a.work / "test")
     figures, std = own_voice(anchor, clips, look_aheads)
     figures |= rest_and_closure(anchor, clips, a.align)
@@ -195,7 +199,6 @@ def main() -> None:
         others = track_footage(files(folder), a.work / name, fps=anchor.fps)
         figures |= other_people(anchor, others, std, name, look_aheads)
         print(f"{name}: {len(others)} clips", flush=True)
-    audios = {name: synthesize(TEXT, reading=Reading(voice=name), rate=SAMPLE_RATE)[0] for name in VOICES}
     for file in sorted(a.audios.iterdir()) if a.audios else []:
         audios[file.stem] = read_audio(file)[: 60 * SAMPLE_RATE]
     figures |= voices_without_video(anchor, audios, std)
