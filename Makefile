@@ -82,6 +82,13 @@ audit: setup  ## check the locked versions for known vulnerabilities, online
 		|| { echo 'pip-audit cannot be installed: this needs a network. make check compares with requirements/advisories.toml'; exit 2; }
 	$(BIN)/python tools/audit.py --online build/audit/bin/pip-audit
 
+# The packages of the last commit, built twice, with a bill of materials and checksums; see tools/build_release.py. TAG=v0.1.0 compares
+# the version with a tag.
+.PHONY: dist
+TAG ?=
+dist: setup  ## build the packages of a release into dist, and check that they are reproducible
+	$(BIN)/python tools/build_release.py --out dist $(if $(TAG),--tag '$(TAG)')
+
 # Run it after `make setup LOCKED=` and a successful `make check LOCKED=`.
 .PHONY: lock
 lock:  ## write requirements/ci.txt from the installed versions
