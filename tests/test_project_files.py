@@ -331,6 +331,8 @@ def test_the_integrations_are_those_that_make_tests() -> None:
     assert found[1].split() == sorted(folders)
     version = Version(newscaster.__version__)
     assert set(build_release.versions().values()) == {str(version)}
+    chart = (ROOT / "deploy" / "helm" / "newscaster" / "Chart.yaml").read_text(encoding="utf-8")
+    assert re.findall(r'^(?:version|appVersion): "?([0-9.]+)"?$', chart, re.M) == [str(version)] * 2
     next_minor = Version(f"{version.major}.{version.minor + 1}.0")
     for name, path in folders.items():
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
@@ -356,7 +358,7 @@ def test_the_workflow_runs_what_ci_runs() -> None:
     systems = found["jobs"]["systems"]["strategy"]["matrix"]
     assert (systems["system"], systems["python"]) == (["macos-latest", "windows-latest"], ["3.11", "3.14"])
     runs = [step["run"] for step in found["jobs"]["supply-chain"]["steps"] if "run" in step]
-    assert runs == ["make audit", "make dist"]
+    assert runs == ["make audit", "make platforms", "make dist"]
     for path in sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")):
         form = yaml.safe_load(path.read_text(encoding="utf-8"))
         if path.name != "config.yml":
