@@ -39,11 +39,24 @@ FIND_CHROMIUM = { test -n "$$NEWSCASTER_CHROMIUM" || command -v chromium || comm
 	command -v google-chrome || command -v google-chrome-stable; } >/dev/null
 GET_CHROMIUM = make system-packages, or apt-get install chromium
 
-# An environment without a working pip is left over from a run that was interrupted: it is made again.
-MAKE_VENV = $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+# While make installs into an environment that it made, the environment has the file .unfinished. With this file, or without
+# a working pip, it is left over from a run that was interrupted, and is made again: pip takes a half-installed package for
+# a whole one. pip's cache keeps what was downloaded. An environment that make did not make is never removed.
+MADE := $(VENV)/.made-by-make
+UNFINISHED := $(VENV)/.unfinished
+define BEGIN_INSTALLING
+	if test -e $(UNFINISHED) || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		mkdir -p $(VENV) && \
+		{ test -e $(MADE) || test -z "$$(ls -A $(VENV))" || \
+			{ echo '$(VENV) has no working pip, and make did not make it. Remove it, or name another one: make VENV=...'; exit 2; }; } && \
+		touch $(MADE) $(UNFINISHED) && \
+		find $(VENV) -mindepth 1 -maxdepth 1 ! -name $(notdir $(MADE)) ! -name $(notdir $(UNFINISHED)) -exec rm -rf {} + && \
+		$(PYTHON) -m venv $(VENV); \
+	elif test -e $(MADE); then touch $(UNFINISHED); fi
+endef
 
-$(STAMP): pyproject.toml $(wildcard requirements/ci.txt)
-	$(MAKE_VENV)
+$(STAMP): pyproject.toml $(wildcard requirements/ci.txt $(UNFINISHED))
+	$(BEGIN_INSTALLING)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet $(TORCH_OPTIONS) '$(TORCH)'
 	if test -n "$(LOCKED)" && $(BIN)/python tools/lock.py --fits; then \
@@ -53,6 +66,7 @@ $(STAMP): pyproject.toml $(wildcard requirements/ci.txt)
 		echo 'not locked: the newest versions that fit this Python and machine are installed'; \
 		$(BIN)/python -m pip install --quiet -e '.[train,tts,dev,docs]'; \
 	fi
+	rm -f $(UNFINISHED)
 	touch $(STAMP)
 
 # The packages of the base installation and of each extra. Fails if a licence is not accepted.
@@ -64,9 +78,16 @@ licences: setup  ## list the licence of every installed package
 # advisory database for the locked versions and PyTorch. It fails if the database cannot be reached.
 .PHONY: audit
 audit: setup  ## check the locked versions for known vulnerabilities, online
-	test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && build/audit/bin/python -m pip install --quiet pip-audit; } \
+	test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv --clear build/audit && build/audit/bin/python -m pip install --quiet pip-audit; } \
 		|| { echo 'pip-audit cannot be installed: this needs a network. make check compares with requirements/advisories.toml'; exit 2; }
 	$(BIN)/python tools/audit.py --online build/audit/bin/pip-audit
+
+# The packages of the last commit, built twice, with a bill of materials and checksums; see tools/build_release.py. TAG=v0.1.0 compares
+# the version with a tag.
+.PHONY: dist
+TAG ?=
+dist: setup  ## build the packages of a release into dist, and check that they are reproducible
+	$(BIN)/python tools/build_release.py --out dist $(if $(TAG),--tag '$(TAG)')
 
 # Run it after `make setup LOCKED=` and a successful `make check LOCKED=`.
 .PHONY: lock
@@ -76,9 +97,10 @@ lock:  ## write requirements/ci.txt from the installed versions
 # The packages for speaking, without PyTorch and development tools. `make setup` includes them.
 SPEAKING := $(VENV)/.speaks
 
-$(SPEAKING): pyproject.toml
-	$(MAKE_VENV)
+$(SPEAKING): pyproject.toml $(wildcard $(UNFINISHED))
+	$(BEGIN_INSTALLING)
 	test -e $(STAMP) || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(VOICES)]'
+	rm -f $(UNFINISHED)
 	touch $(SPEAKING)
 
 demo: $(SPEAKING)  ## make newscaster-demo.mp4: the bundled anchor reads a short bulletin
@@ -125,6 +147,11 @@ lint: setup  ## check style, types, import contracts, words and dependencies
 	$(BIN)/python tools/audit.py
 	$(BIN)/python tools/private_words.py --max 0
 
+# Types as they are on other systems. Each has a cache of its own: the first run takes a minute and a half, later ones less.
+.PHONY: platforms
+platforms: setup  ## check types for Windows and macOS
+	for name in win32 darwin; do $(BIN)/mypy --platform $$name --cache-dir .mypy_cache/$$name || exit 1; done
+
 .PHONY: fast-tests slow-tests all-tests
 fast-tests: MARKS := $(FAST)
 slow-tests: MARKS := slow and not browser
@@ -161,7 +188,7 @@ browser-tests: setup  ## run the tests of the studio's page in Chromium
 INTEGRATIONS := livekit-plugins-newscaster pipecat-newscaster
 INTEGRATIONS_VENV ?= build/integrations
 integrations:  ## test the packages for LiveKit and Pipecat, in build/integrations
-	test -x $(INTEGRATIONS_VENV)/bin/python || $(PYTHON) -m venv $(INTEGRATIONS_VENV)
+	$(INTEGRATIONS_VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(INTEGRATIONS_VENV)
 	$(INTEGRATIONS_VENV)/bin/python -m pip install --quiet -e . \
 		$(foreach name,$(INTEGRATIONS),-e './integrations/$(name)[test]')
 	for name in $(INTEGRATIONS); do \
@@ -174,6 +201,12 @@ integrations:  ## test the packages for LiveKit and Pipecat, in build/integratio
 KILLS ?= 100
 kills: setup  ## kill commands at random times, and check their files
 	$(BIN)/python tools/kill_test.py --work build/kills --kills $(KILLS)
+
+# 20 kills take about 20 minutes on two cores. Needs the network, or pip's cache.
+.PHONY: setup-kills
+SETUP_KILLS ?= 20
+setup-kills:  ## kill `make demo` at random times in a fresh clone, and run it again
+	$(PYTHON) tools/setup_kill_test.py --work build/setup-kills --kills $(SETUP_KILLS)
 
 format: setup  ## format the code
 	$(BIN)/ruff check --fix

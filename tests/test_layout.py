@@ -38,6 +38,7 @@ CROSS_CUTTING = {
     "test_raw_names",
     "test_real_footage",
     "test_real_people",
+    "test_setup",
     "test_standard_streams",
     "test_supply_chain",
     "test_validity",

@@ -12,18 +12,22 @@ from pathlib import Path
 
 import click
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 import newscaster
 from newscaster.cli.commands import cli
 
 sys.path.append(str(Path(__file__).parents[1] / "tools"))
 
+import build_release
 import site_pages
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 GUIDES = [path for path in PAGES if path.parent.name in ("tutorials", "how-to") or path.name == "index.md"]
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 DECISIONS = sorted(DOCS.glob("decisions/[0-9]*.md"))
 
 
@@ -325,10 +329,17 @@ def test_the_integrations_are_those_that_make_tests() -> None:
     assert found is not None
     folders = {path.parent.name: path for path in ROOT.glob("integrations/*/pyproject.toml")}
     assert found[1].split() == sorted(folders)
+    version = Version(newscaster.__version__)
+    assert set(build_release.versions().values()) == {str(version)}
+    chart = (ROOT / "deploy" / "helm" / "newscaster" / "Chart.yaml").read_text(encoding="utf-8")
+    assert re.findall(r'^(?:version|appVersion): "?([0-9.]+)"?$', chart, re.M) == [str(version)] * 2
+    next_minor = Version(f"{version.major}.{version.minor + 1}.0")
     for name, path in folders.items():
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
         assert (project["name"], project["license"]) == (name, "Apache-2.0")
-        assert "newscaster" in project["dependencies"]
+        (needed,) = (one for one in map(Requirement, project["dependencies"]) if one.name == "newscaster")
+        assert needed.specifier.contains(version)
+        assert not needed.specifier.contains(next_minor), "the next minor version may change what is used"
         assert (path.parent / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
         assert list(path.parent.glob("examples/*.py"))
         assert list(path.parent.glob("tests/test_*.py"))
@@ -337,13 +348,17 @@ def test_the_integrations_are_those_that_make_tests() -> None:
 def test_the_workflow_runs_what_ci_runs() -> None:
     yaml = pytest.importorskip("yaml", reason="the extra docs is not installed")
     found = yaml.safe_load((ROOT / ".github" / "workflows" / "check.yml").read_text(encoding="utf-8"))
-    assert found["jobs"].keys() == {"check", "integrations"}
+    assert found["jobs"].keys() == {"check", "systems", "integrations", "supply-chain"}
     job, integrations = found["jobs"]["check"], found["jobs"]["integrations"]
-    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12"]
+    assert job["strategy"]["matrix"]["python"] == list(PYTHONS)
     assert job["strategy"]["matrix"]["command"] == [".ci/run", "CI=true make slow-tests"]
     assert [step["run"] for step in job["steps"] if step.get("name") == "Check"] == ["${{ matrix.command }}"]
     runs = [step["run"] for step in integrations["steps"] if step.get("name") == "Check"]
     assert runs == ["make integrations"]
+    systems = found["jobs"]["systems"]["strategy"]["matrix"]
+    assert (systems["system"], systems["python"]) == (["macos-latest", "windows-latest"], ["3.11", "3.14"])
+    runs = [step["run"] for step in found["jobs"]["supply-chain"]["steps"] if "run" in step]
+    assert runs == ["make audit", "make platforms", "make dist"]
     for path in sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")):
         form = yaml.safe_load(path.read_text(encoding="utf-8"))
         if path.name != "config.yml":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -15,8 +17,10 @@ from packaging.version import Version
 sys.path.append(str(Path(__file__).parents[1] / "tools"))
 
 import audit
+import build_release
 import licences
 import lock
+import sbom
 
 
 def test_notice_names_every_file_that_is_not_ours() -> None:
@@ -111,3 +115,41 @@ def test_an_audit_without_a_network_says_so(
     said = capsys.readouterr().out
     assert said.startswith("pypi.org cannot be reached (Network is unreachable)")
     assert "make check compares with requirements/advisories.toml" in said
+
+
+def test_the_bill_of_materials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
+    text = sbom.bill()
+    assert sbom.bill() == text
+    bill = json.loads(text)
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    assert bill["metadata"]["timestamp"] == "1970-01-01T00:00:01Z"
+    by_name = {one["name"]: one for one in bill["components"]}
+    version, digest = sbom.locked()["numpy"]
+    numpy = by_name["numpy"]
+    assert (numpy["purl"], numpy["scope"]) == (f"pkg:pypi/numpy@{version}", "required")
+    assert numpy["hashes"] == [{"alg": "SHA-256", "content": digest}]
+    assert by_name["fastapi"]["scope"] == "optional"
+    data = by_name["src/newscaster/data/bulletin.txt"]
+    content = (licences.DATA / "bulletin.txt").read_bytes()
+    assert data["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(content).hexdigest()}]
+    references = {one["bom-ref"] for one in (*bill["components"], bill["metadata"]["component"])}
+    for one in bill["dependencies"]:
+        assert {one["ref"], *one["dependsOn"]} <= references
+    top = bill["dependencies"][0]
+    assert numpy["purl"] in top["dependsOn"]
+    assert by_name["fastapi"]["purl"] not in top["dependsOn"]
+
+
+def test_builds_that_differ_are_found(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, content in ((first, b"same"), (second, b"sane!")):
+        folder.mkdir()
+        (folder / "one.whl").write_bytes(content)
+        (folder / "two.whl").write_bytes(b"two")
+    (second / "three.whl").touch()
+    assert build_release.differing(first, second) == [
+        "one.whl: 2 bytes differ",
+        "three.whl: in one build alone",
+    ]
+    assert build_release.sums(first).splitlines()[1] == f"{hashlib.sha256(b'two').hexdigest()}  two.whl"

@@ -14,7 +14,7 @@ from lock import ROOT, closure, listed_for
 
 NOTICE = ROOT / "NOTICE"
 DATA = ROOT / "src" / "newscaster" / "data"
-EXTRAS = ("train", "openvino", "cuda", "tts", "piper", "joe", "serve", "docs", "dev")
+EXTRAS = ("train", "openvino", "cuda", "tts", "japanese", "piper", "joe", "serve", "docs", "dev")
 OURS = frozenset({"bulletin.txt"})
 """Files of data that are newscaster's own."""
 

@@ -1,5 +1,6 @@
 import itertools
 import multiprocessing
+import sys
 import threading
 
 import pytest
@@ -57,3 +58,11 @@ def test_a_process_that_is_killed() -> None:
 def test_a_cpu_has_no_core_to_spare() -> None:
     assert maker_processes(torch.device("cpu")) == 0
     assert maker_processes(torch.device("cuda")) <= 8
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_only_linux_forks(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+    monkeypatch.setattr("newscaster.training.prefetch.usable_cores", lambda: 8)
+    assert maker_processes(torch.device("cuda")) == (7 if sys.platform == "linux" else 0)
+    monkeypatch.setattr("sys.platform", platform)
+    assert maker_processes(torch.device("cuda")) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,7 @@ from newscaster.batch.plan import Plan
 from newscaster.batch.work import Outcome, RowWork, do_row
 from newscaster.errors import NewscasterError
 from newscaster.system.cpu import limit_cores
-from newscaster.system.worker_process import begin_worker, signal_name
+from newscaster.system.worker_process import PipeEnd, begin_worker, signal_name
 
 _END_SECONDS = 5.0
 
@@ -22,7 +22,7 @@ _END_SECONDS = 5.0
 @dataclass
 class _Worker:
     process: BaseProcess
-    ours: Connection
+    ours: PipeEnd
     plan: Plan | None = None
 
 
@@ -136,7 +136,7 @@ def _reason(code: int | None) -> str:
     return f"signal {name}, often for lack of memory" if name == "SIGKILL" else f"signal {name}"
 
 
-def _serve(work: RowWork, parent: Connection, lifeline: Connection, their_end: Connection) -> None:
+def _serve(work: RowWork, parent: PipeEnd, lifeline: PipeEnd, their_end: PipeEnd) -> None:
     """In a process: work on rows until the parent closes the pipe."""
     their_end.close()  # otherwise the lifeline would stay open without the parent
     limit_cores(work.cores)

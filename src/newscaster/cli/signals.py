@@ -16,6 +16,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from newscaster.system.native_calls import set_nonblocking
+
 GRACE_SECONDS = 10.0
 """Time after a signal in which a command may clean up before it is killed."""
 _CLEANUP_SECONDS = 5.0
@@ -66,7 +68,7 @@ class Signals:
                 signal.signal(number, self._end)
         sys.unraisablehook = self._unraisable
         reader, writer = os.pipe()
-        os.set_blocking(writer, False)
+        set_nonblocking(writer)
         self._writer = writer
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         threading.Thread(target=self._watch, args=(reader,), name="newscaster-signals", daemon=True).start()

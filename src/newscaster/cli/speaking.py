@@ -89,8 +89,8 @@ def voice_options(command: Decorated) -> Decorated:
         click.option("--text", help="Text to speak. The default voice needs newscaster[tts]."),
         click.option(
             "--voice",
-            help="Voice of a text: hibari, emma, fable, fenrir, kore, joe, or a Piper voice NAME.onnx "
-            "(default: hibari; for the bundled anchor joe, if installed).",
+            help="Voice of a text: hibari, emma, fable, fenrir, kore, joe, a Japanese voice, or a Piper "
+            "voice NAME.onnx (default: hibari; for the bundled anchor joe, if installed).",
         ),
         click.option(
             "--voice-command",

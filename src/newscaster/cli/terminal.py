@@ -18,6 +18,7 @@ import click
 
 from newscaster.cli.log_file import check_log
 from newscaster.errors import NewscasterError, OutputError
+from newscaster.system.native_calls import memory_limit_bytes
 from newscaster.system.native_output import divert_native_errors
 from newscaster.system.os_errors import why
 from newscaster.texts import ONCE, escaped, json_text
@@ -254,13 +255,8 @@ def need_memory() -> None:
     Raises:
         NewscasterError: the limit is too low.
     """
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
-    least = min((limit for limit in limits if limit != resource.RLIM_INFINITY), default=_MIN_MEMORY_BYTES)
-    if least < _MIN_MEMORY_BYTES:
+    least = memory_limit_bytes()
+    if least is not None and least < _MIN_MEMORY_BYTES:
         raise NewscasterError(
             f"the memory limit is {least >> 20} MiB (ulimit -v, ulimit -d); at least "
             f"{_MIN_MEMORY_BYTES >> 20} MiB are needed. Raise the limit"

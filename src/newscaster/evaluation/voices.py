@@ -44,7 +44,7 @@ class Word:
 
 def read_alignment(path: Path) -> list[Word]:
     """Parse a GRID alignment, lines of start, end (1/25000 s) and word, without `sil` and `sp`."""
-    rows = (line.split() for line in path.read_text().splitlines() if line.strip())
+    rows = (line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     return [
         Word(word, int(begin) / _GRID_UNITS_PER_SECOND, int(end) / _GRID_UNITS_PER_SECOND)
         for begin, end, word in rows

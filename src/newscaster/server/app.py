@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -41,14 +40,10 @@ from newscaster.server.middleware import API, App, Message, Receive, Scope, Secu
 from newscaster.server.probes import router as probe_router
 from newscaster.server.settings import Settings
 from newscaster.server.studio import Studio
+from newscaster.system.native_calls import allow_open_files, preempt_less
 from newscaster.system.os_errors import fault
 from newscaster.texts import quoted
 from newscaster.version import VERSION
-
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
 
 _log = logging.getLogger("newscaster.server")
 
@@ -228,28 +223,6 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
 
-def _leave_threads_running() -> None:
-    """Make Linux preempt threads of this process less often.
-
-    Threads that pass the GIL on wake each other thousands of times a second. By default, each woken thread
-    may preempt another at once, often the one that holds the GIL. With three clients on two cores, threads
-    waited for a core as long as they ran.
-    """
-    if hasattr(os, "SCHED_BATCH"):
-        with suppress(OSError):  # not allowed here
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
-def _allow_open_files() -> None:
-    """Raise the limit of open files: each connection needs one."""
-    if resource is not None:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        limit = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
-        if soft != resource.RLIM_INFINITY and soft < limit:
-            with suppress(OSError, ValueError):
-                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-
-
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Return the factory of uvloop, which needs less time per packet, if it is installed."""
     try:
@@ -281,7 +254,7 @@ def serve(
         OutputError: the port is in use; the folder cannot be written to, is in use by another studio, or was
             taken over by one.
     """
-    _leave_threads_running()
+    preempt_less()
     app = create_app(settings)
     lease: FolderLease = app.state.studio.lease
     try:
@@ -304,7 +277,7 @@ def _serve(
         OutputError: the port is in use, or the lease is lost.
     """
     listening = _listen(settings)
-    _allow_open_files()
+    allow_open_files(_OPEN_FILES)
     connections = Connections(settings.limits)
     studio: Studio = app.state.studio
     config = uvicorn.Config(

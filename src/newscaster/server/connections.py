@@ -11,7 +11,6 @@ import ipaddress
 import json
 import logging
 import re
-import sys
 from functools import partial
 from typing import Any, cast
 
@@ -22,10 +21,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from newscaster.server.settings import Limits
-
-if sys.platform != "win32":
-    import fcntl
-    import termios
+from newscaster.system.native_calls import unacknowledged_bytes
 
 _log = logging.getLogger("newscaster.server")
 
@@ -79,11 +75,8 @@ def _kernel_unsent(transport: asyncio.Transport) -> int:
     The kernel may buffer megabytes, and accepts more only when a third of them is gone. Without this, a slow
     reader would look like one that does not read at all.
     """
-    if sys.platform == "win32":
-        return 0
     try:
-        descriptor = transport.get_extra_info("socket").fileno()
-        return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        return unacknowledged_bytes(transport.get_extra_info("socket").fileno())
     except (AttributeError, OSError, ValueError):
         return 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -48,18 +49,12 @@ def sync_descriptor(descriptor: int) -> None:
     Raises:
         OSError: the disk is full or fails.
     """
-    try:
+    if sys.platform == "darwin":  # fsync leaves the content in the drive's cache there
         import fcntl
 
-        full = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: fsync leaves the content in the drive's cache
-    except ImportError:  # Windows
-        full = None
-    if full is not None:
-        try:
-            fcntl.fcntl(descriptor, full)
+        with suppress(OSError):  # a file system without it
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
             return
-        except OSError:
-            pass  # a file system without it
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -186,7 +181,7 @@ def keep_access(source: Path, target: Path) -> None:
     Raises:
         OSError: the mode cannot be set.
     """
-    if os.name == "nt":
+    if sys.platform == "win32":
         return
     old, new = source.stat(), target.stat()
     mode = stat.S_IMODE(old.st_mode) & 0o777
@@ -197,7 +192,7 @@ def keep_access(source: Path, target: Path) -> None:
             os.chown(target, -1, old.st_gid)
         except OSError:
             mode = mode & ~0o070 | (mode & 0o007) << 3
-    if hasattr(os, "listxattr"):
+    if sys.platform == "linux":
         with suppress(OSError):  # a file system without them
             for name in os.listxattr(source):
                 if name.startswith(_KEPT_ATTRIBUTES):

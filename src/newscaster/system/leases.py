@@ -318,7 +318,9 @@ class FolderLease:
             self._beats += 1
             text = json.dumps({**asdict(self._owner), "beat": self._beats})
             data = text.encode().ljust(_RECORD_BYTES - 1) + b"\n"
-            descriptor = os.open(self._folder / _RECORD, os.O_WRONLY | flags, 0o666)
+            descriptor = os.open(
+                self._folder / _RECORD, os.O_WRONLY | getattr(os, "O_BINARY", 0) | flags, 0o666
+            )
             try:
                 os.write(descriptor, data)
             finally:

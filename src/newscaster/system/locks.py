@@ -32,16 +32,16 @@ class LockState(Enum):
 
 def try_lock(descriptor: int) -> LockState:
     """Try to take an exclusive lock on an open file, kept until it is closed."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
+    if sys.platform == "win32":
         import msvcrt
 
         try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError as error:
             return LockState.HELD if error.errno in _HELD else LockState.UNSUPPORTED
         return LockState.TAKEN
+    import fcntl
+
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -44,7 +44,7 @@ def _open_log(path: Path) -> int:
     """Open a log for appending; a pipe without a reader is an error, and does not block."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
     descriptor = os.open(path, flags, 0o600)
-    if os.name != "nt":
+    if sys.platform != "win32":
         os.set_blocking(descriptor, True)
     return descriptor
 

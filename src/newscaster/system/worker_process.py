@@ -8,13 +8,17 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from multiprocessing.connection import Connection
+from multiprocessing.connection import _ConnectionBase
+from typing import Any, TypeAlias
 
 from newscaster.system.files import remove_temporaries
 from newscaster.system.native_output import divert_native_errors
 
+PipeEnd: TypeAlias = "_ConnectionBase[Any, Any]"
+"""An end of a pipe: a Connection, or on Windows a PipeConnection."""
 
-def begin_worker(lifeline: Connection) -> None:
+
+def begin_worker(lifeline: PipeEnd) -> None:
     """Ignore signals (the parent handles them), end with the parent, and silence native code on stderr.
 
     Native libraries write lines there that users cannot act on.
@@ -39,7 +43,7 @@ def signal_name(exit_code: int) -> str:
         return str(-exit_code)
 
 
-def _end_with_parent(lifeline: Connection) -> None:
+def _end_with_parent(lifeline: PipeEnd) -> None:
     try:
         lifeline.recv()
     except (EOFError, OSError):

@@ -9,16 +9,17 @@ import itertools
 import multiprocessing
 import queue
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from multiprocessing.connection import Connection
 from typing import TypeVar
 
 import torch
 
 from newscaster.errors import NewscasterError
 from newscaster.system.cpu import usable_cores
+from newscaster.system.worker_process import PipeEnd
 from newscaster.training.processes import WHOLE, Shard
 
 Made = TypeVar("Made")
@@ -36,7 +37,7 @@ def maker_processes(device: torch.device, *, trainings: int = 1) -> int:
 
     What they make batches from is mapped into memory and not copied: they are forked, or there are none.
     """
-    if device.type == "cpu" or "fork" not in multiprocessing.get_all_start_methods():
+    if device.type == "cpu" or sys.platform != "linux":  # a fork is not safe on macOS
         return 0
     return max(0, min(_MAX_PROCESSES, usable_cores() // trainings - 1))
 
@@ -65,8 +66,10 @@ def _from_processes(make: Make[Made], first_step: int, processes: int) -> Iterat
 
     Neither threads nor locks are shared with them, so that nothing of theirs can keep this process waiting.
     """
+    if sys.platform == "win32":
+        raise NotImplementedError("processes are forked, which Windows cannot: see maker_processes")
     context = multiprocessing.get_context("fork")
-    ours: list[Connection] = []
+    ours: list[PipeEnd] = []
     makers = []
     try:
         for turn in range(processes):
@@ -78,9 +81,9 @@ def _from_processes(make: Make[Made], first_step: int, processes: int) -> Iterat
             maker.start()
             makers.append(maker)
             sending.close()
-        for receiving in itertools.cycle(ours):
+        for end in itertools.cycle(ours):
             try:
-                made, error = receiving.recv()
+                made, error = end.recv()
             except (EOFError, OSError):  # in between two batches, or within one
                 raise NewscasterError(
                     "a worker process that makes training batches was killed (often out of memory). Free "
@@ -93,11 +96,11 @@ def _from_processes(make: Make[Made], first_step: int, processes: int) -> Iterat
         for maker in makers:
             maker.kill()
             maker.join()
-        for receiving in ours:
-            receiving.close()
+        for end in ours:
+            end.close()
 
 
-def _make_all(batches: Iterable[Made], sending: Connection, others: list[Connection]) -> None:
+def _make_all(batches: Iterable[Made], sending: PipeEnd, others: list[PipeEnd]) -> None:
     """Send batches until the process is killed or the receiver is gone."""
     for number in (signal.SIGINT, signal.SIGTERM):  # often sent to the whole group, whose leader decides
         signal.signal(number, signal.SIG_IGN)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
@@ -14,6 +13,7 @@ from contextlib import suppress
 from typing import IO
 
 from newscaster.errors import InputError, MediaError, SpeechError
+from newscaster.system.native_calls import end_group
 from newscaster.texts import quoted
 from newscaster.types import ArrayF32
 
@@ -95,7 +95,7 @@ class ProgramVoice:
 
             def stop() -> None:
                 timed_out.set()
-                _end(process)
+                end_group(process)
 
             timer = threading.Timer(self._limit_seconds, stop)
             timer.start()
@@ -107,7 +107,7 @@ class ProgramVoice:
             finally:
                 timer.cancel()
                 if code is None:
-                    _end(process)
+                    end_group(process)
                     process.wait()
                 _running.discard(process)
             details = _last_line(stderr)
@@ -143,16 +143,7 @@ def _exchange(process: subprocess.Popen[bytes], sentence: str) -> bytes:
 def end_programs() -> None:
     """End all running programs: for a command that exits without waiting for their sentences."""
     for process in list(_running):
-        _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the program and its child processes, which may outlive it and keep its output open."""
-    with suppress(ProcessLookupError, PermissionError):  # already ended
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
+        end_group(process)
 
 
 def _last_line(stderr: IO[bytes]) -> str:

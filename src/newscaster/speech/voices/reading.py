@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from math import gcd
 from pathlib import Path
@@ -22,7 +22,7 @@ from newscaster.speech.level import is_silence
 from newscaster.speech.plain_text import plain_text
 from newscaster.speech.script import Sentence, sentences_of
 from newscaster.speech.spoken import Pronunciations
-from newscaster.speech.voices.names import DEFAULT_VOICE, VOICES
+from newscaster.speech.voices.names import DEFAULT_VOICE, VOICES, default_voice
 from newscaster.speech.voices.piper import PIPER_VOICES, PiperVoice
 from newscaster.speech.voices.program import ProgramVoice
 from newscaster.speech.voices.voice import Voice
@@ -55,7 +55,8 @@ class Reading:
     """
 
     voice: str | None = None
-    """`hibari` (the default), `joe`, another of `voice_names()`, or the path of a Piper voice, NAME.onnx."""
+    """`hibari`, `joe`, another of `voice_names()`, or the path of a Piper voice, NAME.onnx; None: `hibari`,
+    or for a Japanese text a Japanese voice, if one is installed."""
     command: str | None = None
     """A program in place of a voice, with its arguments. It reads a sentence on standard input and writes a
     WAV file to standard output, such as `espeak-ng --stdin --stdout`."""
@@ -186,6 +187,8 @@ def speak_sentences(
             f"the text {quoted(_shortened(text))} holds no word to speak; give a sentence or more"
         )
     on_note = on_note or (lambda line: _log.warning("%s", line))
+    if voice is None and reading.voice is None and reading.command is None:
+        reading = replace(reading, voice=default_voice(plain.text))
     notes = _Notes(reading.command or reading.voice or DEFAULT_VOICE, on_note)
     voice = voice or reading.load()
     wording = Wording.of_text(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -44,6 +45,7 @@ _LANGUAGES = {
     "Tibetan": "bo",
 }
 """Languages that are written in a script, by the codes of the voices."""
+_MAX_CHARACTERS = 100_000
 _WORD = re.compile(r"\S+")
 
 
@@ -83,6 +85,13 @@ def foreign_words(sentence: str, scripts: frozenset[str]) -> Iterator[tuple[str,
                 start = None
 
 
+def is_japanese(text: str) -> bool:
+    """Return whether most letters of a text are Japanese, some of them kana, which Chinese does not have."""
+    scripts = Counter(script_of(character) for character in text[:_MAX_CHARACTERS] if character.isalpha())
+    kana = scripts["Hiragana"] + scripts["Katakana"]
+    return kana > 0.1 * scripts.total() and kana + scripts["Chinese"] > 0.5 * scripts.total()
+
+
 @lru_cache(maxsize=4096)
 def script_of(letter: str) -> str:
     """Return the Unicode name of a letter's script; "Chinese" for Han, "" for no script."""
@@ -90,6 +99,8 @@ def script_of(letter: str) -> str:
     first = name.partition(" ")[0]
     if first.startswith(_HAN):
         return "Chinese"
+    if first == "KATAKANA-HIRAGANA":  # the mark of long vowels
+        return "Katakana"
     if first in ("FEMININE", "MASCULINE", "MODIFIER", "SUPERSCRIPT", "SUBSCRIPT", "DOUBLE-STRUCK", ""):
         return ""
     return first.capitalize()
