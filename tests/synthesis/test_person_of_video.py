@@ -245,9 +245,9 @@ def test_frames_to_copy_from_are_converted_as_the_rest_is(
     asked: list[bool] = []
     real = read_in_order
 
-    def read(*arguments: object, plain: bool = False) -> object:
+    def read(*arguments: object, plain: bool = False, writable: bool = True) -> object:
         asked.append(plain)
-        return real(*arguments, plain=plain)  # type: ignore[arg-type]
+        return real(*arguments, plain=plain, writable=writable)  # type: ignore[arg-type]
 
     monkeypatch.setattr("newscaster.synthesis.person_of_video.read_in_order", read)
     style = Style(label="", watermark=False, background="#203040")

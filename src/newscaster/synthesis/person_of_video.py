@@ -244,7 +244,7 @@ def _references(target: VideoTarget, known: _KnownFace, *, plain: bool, workers:
     points = np.asarray(known.places / known.crop.side, np.float32)
     chosen = spread_mouths(points, min(MAX_REFERENCES, _MAX_BYTES // (3 * known.crop.side**2)))
     numbers: list[int] = known.frames[chosen].tolist()
-    images = read_in_order(target.track, numbers, plain=plain)
+    images = read_in_order(target.track, numbers, plain=plain, writable=False)
     with made_ahead(images, depth=_FRAMES_AHEAD) as ahead:
         crops = list(target.cut_all(numbers, ahead, workers=workers))
     kept = np.flatnonzero(_is_sharp(crops))
