@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange
 
 from making_odd_media import combing, write_frames
 from newscaster.media import measured_scan, read_frames
+from newscaster.media.scan import _ToLuma
 from newscaster.prepare.clips import scan_notes
 
 WIDTH, HEIGHT, COUNT = 96, 64, 24
@@ -169,3 +172,18 @@ def test_parts_are_judged_apart(tmp_path: Path, suffix: str, first: int, order: 
         np.testing.assert_array_equal(
             list(read_frames(path, start_frame=start, stop_frame=start + 4)), shown[start : start + 4]
         )
+
+
+@pytest.mark.parametrize("full_range", [False, True])
+def test_luma_is_that_of_ffmpegs_grey_images(full_range: bool) -> None:
+    samples = np.random.default_rng(1).integers(0, 256, (96 * 3 // 2, 128), dtype=np.uint8)
+    frame = VideoFrame.from_ndarray(samples, format="yuv420p")
+    frame.color_range = ColorRange.JPEG if full_range else ColorRange.MPEG
+    grey = frame.reformat(format="gray", dst_color_range=ColorRange.JPEG).to_ndarray()
+    np.testing.assert_array_equal(_ToLuma()(frame), grey)
+
+
+def test_few_columns_of_wide_frames_are_enough() -> None:
+    samples = np.random.default_rng(1).integers(0, 256, (32 * 3 // 2, 1440), dtype=np.uint8)
+    frame = VideoFrame.from_ndarray(samples, format="yuvj420p")
+    np.testing.assert_array_equal(_ToLuma()(frame), samples[:32, ::3])

@@ -117,3 +117,18 @@ def test_a_part_starts_at_its_frame(tmp_path: Path) -> None:
     assert len(part) == 3
     for a, b in zip(part, every[4:7], strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_frames_that_are_only_read_are_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "plain.mkv"
+    encode(path)
+    expected = [frame.planes[0].copy() for frame in read_yuv_frames(path)]
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a frame was copied")
+
+    monkeypatch.setattr("newscaster.media.frame.FrameCopier.copy", refuse)
+    found = [frame.planes[0].copy() for frame in read_yuv_frames(path, writable=False)]
+    np.testing.assert_array_equal(found, expected)
+    with pytest.raises(AssertionError, match="was copied"):
+        next(read_yuv_frames(path))

@@ -245,9 +245,9 @@ def test_frames_to_copy_from_are_converted_as_the_rest_is(
     asked: list[bool] = []
     real = read_in_order
 
-    def read(*arguments: object, plain: bool = False) -> object:
+    def read(*arguments: object, plain: bool = False, writable: bool = True) -> object:
         asked.append(plain)
-        return real(*arguments, plain=plain)  # type: ignore[arg-type]
+        return real(*arguments, plain=plain, writable=writable)  # type: ignore[arg-type]
 
     monkeypatch.setattr("newscaster.synthesis.person_of_video.read_in_order", read)
     style = Style(label="", watermark=False, background="#203040")
@@ -256,6 +256,30 @@ def test_frames_to_copy_from_are_converted_as_the_rest_is(
         video, [Speaker(consent=CONSENT, speech=speech)], out, style=style, options=DubOptions(cache=cache)
     )
     assert asked == [True]
+
+
+def test_frames_to_copy_from_are_decoded_once(
+    made: PersonOfVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def person() -> PersonOfVideo:
+        return person_of_video(made.target.track, name="Ada", consent=Consent.of(CONSENT), cache=tmp_path)
+
+    def references(one: PersonOfVideo) -> np.ndarray:
+        assert isinstance(one.person.renderer, ReferenceRenderer)
+        return np.stack(list(one.person.renderer.references.crops))
+
+    first = references(person())
+    np.testing.assert_array_equal(first, references(made))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the video was decoded again")
+
+    monkeypatch.setattr("newscaster.synthesis.person_of_video.read_in_order", refuse)
+    np.testing.assert_array_equal(references(person()), first)
+    (stored,) = tmp_path.glob("*.references")
+    stored.write_bytes(b"damaged")
+    with pytest.raises(AssertionError, match="decoded again"):
+        person()
 
 
 @pytest.mark.slow

@@ -11,10 +11,10 @@ from torch import nn
 from newscaster.errors import AnchorError
 from newscaster.face.crop import SIDES
 from newscaster.models.blocks import convolution
-from newscaster.models.reference.graph import reference_graph
+from newscaster.models.reference.graph import plane_graph, reference_graph
 from newscaster.models.reference.network import ReferenceConfig
 from newscaster.safety.readers import read_tensors
-from newscaster.synthesis.reference_network import folded, reference_session
+from newscaster.synthesis.reference_network import KINDS, folded, reference_session
 
 
 def base() -> dict[str, np.ndarray]:
@@ -24,9 +24,14 @@ def base() -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("side", SIDES)
 def test_the_package_has_the_graph_of_each_side(side: int) -> None:
-    stored = (resources.files("newscaster") / "data" / f"reference_renderer_{side}.onnx").read_bytes()
-    assert stored == reference_graph(ReferenceConfig(), side), "write it again: make base-renderer"
+    data = resources.files("newscaster") / "data"
+    stored = {kind: (data / f"reference_{kind}_{side}.onnx").read_bytes() for kind in KINDS}
+    assert stored["renderer"] == reference_graph(ReferenceConfig(), side), (
+        "write it again: make base-renderer"
+    )
+    assert stored["planes"] == plane_graph(ReferenceConfig(), side), "write it again: make base-renderer"
     assert reference_session(None, side=side, name="x").inputs["large"] == (side**2, 12)
+    assert reference_session(None, side=side, name="x", kind="planes").inputs["luma"] == (side**2, 4)
 
 
 def test_normalisation_becomes_part_of_the_convolution() -> None:

@@ -10,18 +10,28 @@ import torch
 
 from making_mouths import hidden_mask, talking_clip
 from newscaster.errors import AnchorError
-from newscaster.face.crop import Mask, reduced
+from newscaster.face.crop import Mask, place, reduced
+from newscaster.face.geometry import Similarity
 from newscaster.face.references import ReferencePath, References, nearest_references
+from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.inference import Session
+from newscaster.media import ColourTags, YuvFrame, to_planes
+from newscaster.media.color import FromRgb
 from newscaster.models.reference.base import load_base_renderer
 from newscaster.models.reference.data import ReferenceFrames
-from newscaster.models.reference.graph import reference_graph
+from newscaster.models.reference.graph import plane_graph, reference_graph
 from newscaster.models.reference.network import BlendingUNet, ReferenceConfig, ReferenceNetwork
 from newscaster.models.renderer.data import RenderingClip
 from newscaster.onnx_weights import with_weights
 from newscaster.synthesis.reference_network import folded
-from newscaster.synthesis.reference_renderer import ReferenceRenderer, base_renderer, neighbours
-from newscaster.synthesis.renderer import Job
+from newscaster.synthesis.reference_renderer import (
+    ReferenceRenderer,
+    base_renderer,
+    neighbours,
+    plane_neighbours,
+)
+from newscaster.synthesis.renderer import Job, Renderer
+from newscaster.synthesis.target import TargetFrame
 
 SIDE = 128
 HIDDEN = hidden_mask(SIDE)
@@ -42,6 +52,13 @@ def weights(network: BlendingUNet) -> dict[str, np.ndarray]:
 def session() -> Session:
     network = unet()
     graph = reference_graph(network.config, SIDE)
+    return Session(with_weights(graph, folded(weights(network))), trusted=True, threads=1)
+
+
+@pytest.fixture(scope="module")
+def planes() -> Session:
+    network = unet()
+    graph = plane_graph(network.config, SIDE)
     return Session(with_weights(graph, folded(weights(network))), trusted=True, threads=1)
 
 
@@ -146,6 +163,72 @@ def test_it_renders_what_the_trained_network_does() -> None:
         # Levels of the context are rounded here, and not there.
         assert difference.max() <= 3
         assert difference.mean() < 0.1
+
+
+def on_frames(number: int, mask: np.ndarray, height: int, matrix: np.ndarray) -> Job:
+    """Return a job on a plain frame that shows a crop, placed by ``matrix``, with other pixels around."""
+    rng = np.random.default_rng(3)
+    image = rng.integers(0, 256, (height, 320, 3), dtype=np.uint8)
+    frame = YuvFrame(FromRgb(ColourTags.for_height(height))(image))
+    warp = SurfaceWarp.of(Similarity(matrix))
+    placement = place(mask, warp, size=(320, height))
+    target = TargetFrame(number, frame, CLIP.crops[number], warp, placement)
+    return Job(target, CLIP.points[number], blend_weight=0.75)
+
+
+@pytest.mark.parametrize("height", [288, 720])
+@pytest.mark.parametrize("reaches_edge", [False, True])
+def test_planes_are_those_of_the_rgb_pixels(
+    session: Session, planes: Session, height: int, reaches_edge: bool
+) -> None:
+    """Only rounding differs: luma by a level or two, where RGB is not clipped."""
+    hidden = HIDDEN.copy()
+    if reaches_edge:
+        hidden[SIDE // 2 :] = True
+    mask = np.where(hidden, 255, 0).astype(np.uint8)
+    made = ReferenceRenderer(session, REFERENCES, hidden=hidden, workers=1, planes=planes)
+    matrix = np.array([[0.93, 0.06, -80.0], [-0.06, 0.93, -60.0]])
+    for number in (2, 25):
+        job, other = (on_frames(number, mask, height, matrix) for _ in range(2))
+        made._render_frames([job])
+        Renderer._render_frames(made, [other])
+        before = on_frames(number, mask, height, matrix).frame.image.planes
+        for plane, expected, old in zip(
+            job.frame.image.planes, other.frame.image.planes, before, strict=True
+        ):
+            difference = np.abs(plane.astype(int) - expected)
+            assert (expected != old).any()
+            assert difference.mean() < 0.15
+            assert np.quantile(difference[expected != old], 0.99) <= 4
+            assert not difference[expected == old].max() > 8
+
+
+def test_only_plain_frames_are_rendered_as_planes(session: Session) -> None:
+    class Unused:
+        def run(self, **_: object) -> None:
+            raise AssertionError("these planes are not those of the frame")
+
+    made = ReferenceRenderer(session, REFERENCES, hidden=HIDDEN, workers=1, planes=Unused())  # type: ignore[arg-type]
+    mask = np.where(HIDDEN, 255, 0).astype(np.uint8)
+    job = on_frames(4, mask, 288, np.array([[1.0, 0.0, -80.0], [0.0, 1.0, -60.0]]))
+    full = job.frame.image.frame.reformat(format="yuv444p")
+    frame = replace(job.frame, image=YuvFrame(full))
+    before = frame.image.planes[0].copy()
+    made._render_frames([replace(job, frame=frame)])
+    assert (frame.image.planes[0] != before).any()
+    with pytest.raises(AssertionError, match="not those of the frame"):
+        made._render_frames([job])
+
+
+def test_neighbours_of_planes_are_those_of_the_converted_crop() -> None:
+    tags = ColourTags.for_height(288)
+    luma, chroma = plane_neighbours(CLIP.crops[0], tags)
+    y, u, v = (np.asarray(plane) for plane in to_planes(CLIP.crops[0], tags))
+    assert luma.shape == (SIDE**2, 4)
+    assert chroma.shape == (SIDE**2 // 4, 8)
+    np.testing.assert_array_equal(luma.reshape(SIDE, SIDE, 2, 2)[:-1, :-1, 1, 0], y[1:, :-1])
+    right = chroma.reshape(SIDE // 2, SIDE // 2, 2, 2, 2)[:-1, :-1, 0, 1]
+    np.testing.assert_array_equal(right, np.stack([u, v], axis=-1)[:-1, 1:])
 
 
 def test_no_references_are_refused(session: Session) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -181,38 +182,52 @@ class Placement:
     """Pixels of the box to pixels of the used part."""
 
 
+class SoftMask:
+    """Blend weights of a crop, ready to be placed on many frames.
+
+    Args:
+        mask: (S, S), 0 to 255.
+    """
+
+    def __init__(self, mask: ImageU8) -> None:
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        self._is_empty = not len(rows)
+        if self._is_empty:
+            return
+        self._ends = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], np.float64)
+        self._used = _even_box(self._ends, margin=_AROUND, size=(mask.shape[1], mask.shape[0]))
+        part = as_image(mask[self._used.rows, self._used.columns])
+        # Masks of large crops fade over many pixels: half of these in either direction give the same.
+        self._is_halved = len(mask) >= _FINE_MASK
+        self._part = part.reduce(2) if self._is_halved else part
+
+    def place(self, transform: SurfaceWarp, *, size: tuple[int, int]) -> Placement | None:
+        """See :func:`place`."""
+        if self._is_empty:
+            return None
+        used = self._used
+        box = _even_box(transform.outline(*self._ends.reshape(-1)), margin=1, size=size)
+        onto = transform.from_corner(box.left, box.top).moved(-used.left, -used.top)
+        soft, half_soft = self._resampled(onto, box.size)
+        return Placement(box, soft, half_soft, used, onto) if half_soft.any() else None
+
+    def _resampled(self, onto: SurfaceWarp, size: tuple[int, int]) -> tuple[ImageU8, ImageU8]:
+        """Return the weights on a box (height, width), and the same at half the size."""
+        if not self._is_halved:
+            soft = resample(self._part, sampling_grid(onto, size), size, smooth=False)
+            return soft, np.asarray(Image.fromarray(soft).reduce(2))
+        half_size, half = (size[0] // 2, size[1] // 2), onto.scaled_down(2, 2)
+        small = resample(self._part, sampling_grid(half, half_size), half_size, smooth=False)
+        # Bilinear interpolation gives no weight to a pixel unless one beside it has one.
+        return np.asarray(Image.fromarray(small).resize(size, Image.Resampling.BILINEAR)), small
+
+
 def place(mask: ImageU8, transform: SurfaceWarp, *, size: tuple[int, int]) -> Placement | None:
     """Return the placement of a crop with ``mask`` (S, S) on a frame of ``size`` (width, height).
 
     ``mask`` is the blend weight of each pixel, 0 to 255. Return None if no pixel of the crop is visible.
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    ends = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], np.float64)
-    box = _even_box(transform.outline(*ends.reshape(-1)), margin=1, size=size)
-    used = _even_box(ends, margin=_AROUND, size=(mask.shape[1], mask.shape[0]))
-    onto = transform.from_corner(box.left, box.top).moved(-used.left, -used.top)
-    soft, half_soft = _placed_mask(as_image(mask[used.rows, used.columns]), onto, box.size, side=len(mask))
-    if not half_soft.any():
-        return None
-    return Placement(box, soft, half_soft, used, onto)
-
-
-def _placed_mask(
-    mask: Image.Image, onto: SurfaceWarp, size: tuple[int, int], *, side: int
-) -> tuple[ImageU8, ImageU8]:
-    """Return the used part of a mask on its box (height, width), and the same at half the size.
-
-    Masks of large crops fade over many pixels: half of these in either direction give the same.
-    """
-    if side < _FINE_MASK:
-        soft = resample(mask, sampling_grid(onto, size), size, smooth=False)
-        return soft, np.asarray(Image.fromarray(soft).reduce(2))
-    half_size, half = (size[0] // 2, size[1] // 2), onto.scaled_down(2, 2)
-    small = resample(mask.reduce(2), sampling_grid(half, half_size), half_size, smooth=False)
-    # Bilinear interpolation gives no weight to a pixel unless one beside it has one.
-    return np.asarray(Image.fromarray(small).resize(size, Image.Resampling.BILINEAR)), small
+    return SoftMask(mask).place(transform, size=size)
 
 
 def reduced(crop: ImageU8, side: int) -> ImageU8:
@@ -273,6 +288,11 @@ class Mask:
     """(S, S): pixels that the renderer must not see, since they show the speech of the old mouth."""
     soft: ImageU8
     """(S, S): blend weight of the new crop, 0 to 255; 0 wherever ``hidden`` is false."""
+
+    @cached_property
+    def placeable(self) -> SoftMask:
+        """The blend weights, ready to be placed on frames."""
+        return SoftMask(self.soft)
 
 
 def lower_face_mask(points: ArrayFloat, crop: FaceCrop) -> Mask:

@@ -18,6 +18,7 @@ from newscaster.media.audio_measure import MAX_MAGNITUDE, AudioMeasure, PeakMete
 from newscaster.media.background import computed_ahead, made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
 from newscaster.media.channels import listening_rate, read_channels
+from newscaster.media.color import ColourTags, yuv_matrix
 from newscaster.media.completeness import missing_bytes
 from newscaster.media.encoders import CODECS, Codec, layout_note
 from newscaster.media.fragments import cut_to_whole_fragments
@@ -85,6 +86,7 @@ __all__ = [
     "AudioInfo",
     "AudioMeasure",
     "Codec",
+    "ColourTags",
     "Cue",
     "FolderLease",
     "FrameCopier",
@@ -160,5 +162,6 @@ __all__ = [
     "write_live",
     "write_video",
     "write_wav",
+    "yuv_matrix",
     "yuv_notes",
 ]

@@ -26,6 +26,7 @@ from av.video.stream import VideoStream
 from newscaster.errors import MediaError
 from newscaster.media.combing import Scan, ScanVotes, scan_of, scan_runs
 from newscaster.media.deinterlace import deinterlaced
+from newscaster.media.frame import YuvFrame, is_full_range
 from newscaster.media.reader import decode_stored_video, find_video, open_media
 
 _PLACES = 6
@@ -39,6 +40,10 @@ _MAX_RUN_UP_SECONDS = 1.0
 decoding of all frames from there."""
 _MAX_COLUMNS = 480
 """Wider frames are sampled in this many columns; all lines are read."""
+_PLANAR = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"})
+"""Formats of 8 bits whose luma is read as it is."""
+_FULL_RANGE = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.int16)
+"""Limited to full range, as FFmpeg converts it."""
 _SAME_SECONDS = 1e-4
 _FILES_REMEMBERED = 256
 _MODES = {"top first": "tff", "bottom first": "bff", "progressive": "prog"}
@@ -220,6 +225,10 @@ class _ToLuma:
 
     def __call__(self, frame: VideoFrame) -> npt.NDArray[np.int16]:
         """Return (H, W') int16, 0 to 255."""
+        if frame.format.name in _PLANAR:
+            luma = YuvFrame(frame).luma_rows[:, : frame.width]
+            columns = luma[:, :: -(-frame.width // _MAX_COLUMNS)]
+            return columns.astype(np.int16) if is_full_range(frame) else _FULL_RANGE[columns]
         grey = self._reformatter.reformat(frame, format="gray", threads=1)
         plane = np.asarray(grey.to_ndarray(), dtype=np.uint8)
         return plane[:, :: -(-plane.shape[1] // _MAX_COLUMNS)].astype(np.int16)

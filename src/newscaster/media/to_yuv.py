@@ -24,9 +24,11 @@ class ToYuv:
     Args:
         first: the first frame of the video, which sets size, layout and range.
         aspect: width of a stored pixel over its height.
+        writable: whether the caller may modify the frames. Otherwise no sample is copied if none changes.
     """
 
-    def __init__(self, first: VideoFrame, aspect: Fraction = Fraction(1)) -> None:
+    def __init__(self, first: VideoFrame, aspect: Fraction = Fraction(1), *, writable: bool = True) -> None:
+        self._writable = writable
         self._stored = round(first.width * aspect), first.height
         self._orientation = Orientation.of(first)
         self.size = self._orientation.size(*self._stored)
@@ -70,9 +72,12 @@ class ToYuv:
         return notes
 
     def __call__(self, frame: VideoFrame) -> YuvFrame:
-        """Return the converted frame, which the caller may modify."""
-        # A copy, since the decoder refers to the original.
-        kept = self._copy(frame) if self._is_kept(frame) else self._reformat(frame)
+        """Return the converted frame."""
+        if not self._is_kept(frame):
+            kept = self._reformat(frame)
+        else:
+            # The decoder refers to the original.
+            kept = self._copy(frame) if self._writable else frame
         if self._turns or self._has_odd_side(self._layout):
             return YuvFrame(self._turn_upright(kept, ColourTags.of(frame)), self.size)
         return YuvFrame(kept, self.size, self._orientation)
@@ -132,15 +137,16 @@ class ToPlainYuv(ToYuv):
     Args:
         first: the first frame of the video, which sets the size.
         aspect: width of a stored pixel over its height.
+        writable: see :class:`ToYuv`.
     """
 
-    def __init__(self, first: VideoFrame, aspect: Fraction = Fraction(1)) -> None:
+    def __init__(self, first: VideoFrame, aspect: Fraction = Fraction(1), *, writable: bool = True) -> None:
         self._is_dimmed = to_sdr(ColourTags.of(first).transfer) is not None
-        super().__init__(first, aspect)
+        super().__init__(first, aspect, writable=writable)
         self._to_rgb = ToRgb(aspect)
 
     def __call__(self, frame: VideoFrame) -> YuvFrame:
-        """Return the converted frame, which the caller may modify."""
+        """Return the converted frame."""
         if self._is_dimmed:
             image = self._to_rgb(frame)
             return YuvFrame(FromRgb(ColourTags.for_height(image.shape[0]))(image), self.size)

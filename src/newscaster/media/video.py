@@ -76,6 +76,7 @@ def read_yuv_frames(
     start_frame: int = 0,
     stop_frame: int | None = None,
     plain: bool = False,
+    writable: bool = True,
 ) -> Iterator[YuvFrame]:
     """Read the frames of a video at a constant rate, as decoded, to be encoded without conversion.
 
@@ -85,17 +86,17 @@ def read_yuv_frames(
         start_frame: the first frame.
         stop_frame: one past the last frame.
         plain: convert to upright 8-bit 4:2:0 in limited range and SDR.
+        writable: whether the caller may modify the frames. Otherwise they need not be copied.
 
     Yields:
-        Frames of one size and layout, which the caller may modify. They keep their samples, or are the
+        Frames of one size and layout. They keep their samples, or are the
         nearest that an encoder takes; see :func:`yuv_notes`.
 
     Raises:
         MediaError: the file is missing, not a video, or breaks off.
     """
-    yield from _read_converted(
-        path, fps, start_frame, stop_frame, _plain_converter if plain else _yuv_converter
-    )
+    converter = partial(_yuv_converter, kind=ToPlainYuv if plain else ToYuv, writable=writable)
+    yield from _read_converted(path, fps, start_frame, stop_frame, converter)
 
 
 def yuv_notes(path: Path, *, plain: bool = False) -> list[str]:
@@ -116,12 +117,10 @@ def _rgb_converter(first: VideoFrame, stream: VideoStream, *, exact: bool) -> Ca
     return convert
 
 
-def _yuv_converter(first: VideoFrame, stream: VideoStream) -> Callable[[VideoFrame], YuvFrame]:
-    return ToYuv(first, pixel_aspect(stream))
-
-
-def _plain_converter(first: VideoFrame, stream: VideoStream) -> Callable[[VideoFrame], YuvFrame]:
-    return ToPlainYuv(first, pixel_aspect(stream))
+def _yuv_converter(
+    first: VideoFrame, stream: VideoStream, *, kind: type[ToYuv], writable: bool
+) -> Callable[[VideoFrame], YuvFrame]:
+    return kind(first, pixel_aspect(stream), writable=writable)
 
 
 def _read_converted(

@@ -12,13 +12,14 @@ The frame itself is not converted. Pixels outside the soft mask reach the encode
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from newscaster.face.crop import Box, Placement, blend
+from newscaster.face.crop import Box, Placement, as_image, blend
 from newscaster.face.surface_warp import SurfaceWarp, resample, sampling_grid
 from newscaster.media import CHROMA_SHIFT, YuvFrame, to_planes, to_samples
 from newscaster.types import ImageU8
@@ -46,15 +47,61 @@ def composite(
     """
     if blend_weight <= 0:
         return
-    box, used, to_crop = placement.box, placement.used, placement.onto_crop
-    part, added = _padded_part(crop, used, corner)
-    if added:
-        to_crop = to_crop.moved(added, added)
+    (height, width), used = crop.shape[:2], placement.used
+    is_inside = corner[0] < used.left and corner[1] < used.top
+    is_inside &= used.right < corner[0] + width and used.bottom < corner[1] + height
+    added = 0 if is_inside else _EDGE
+    part = _padded_part(crop, used, corner, added)
+    to_crop = placement.onto_crop.moved(added, added)
     if not image.is_plain:
-        _composite_samples(image, part, to_crop, box, _scale_mask(placement.soft, blend_weight))
+        soft = _scale_mask(placement.soft, blend_weight)
+        _composite_samples(image, part, to_crop, placement.box, soft)
         return
-    luma, *chroma = to_planes(part, image.tags)
-    planes = image.planes
+    _blend_planes(image, to_planes(part, image.tags), to_crop, placement, blend_weight)
+
+
+def composite_planes(
+    image: YuvFrame,
+    luma: ImageU8,
+    chroma: ImageU8,
+    placement: Placement,
+    *,
+    side: int,
+    corner: tuple[int, int] = (0, 0),
+    blend_weight: float = 1.0,
+) -> None:
+    """Blend planes of a crop, or of a part of one, into a plain frame, in place; see :func:`composite`.
+
+    Args:
+        image: 8-bit 4:2:0, modified inside the mask.
+        luma: (h, w), both even.
+        chroma: (2, h/2, w/2), U and V. Samples lie in the centre of four of luma.
+        placement: position and mask.
+        side: of the whole crop.
+        corner: column and row of the crop's upper left pixel, if it is a part; even.
+        blend_weight: maximum weight of the crop, 0 to 1.
+    """
+    if blend_weight <= 0:
+        return
+    used = placement.used
+    added = _EDGE if min(used) <= 0 or max(used) >= side else 0
+    half_used, half_corner = Box(*(edge // 2 for edge in used)), (corner[0] // 2, corner[1] // 2)
+    part = _padded_part(luma, used, corner, added)
+    halves = (_padded_part(plane, half_used, half_corner, added // 2) for plane in chroma)
+    planes = tuple(as_image(plane) for plane in (part, *halves))
+    _blend_planes(image, planes, placement.onto_crop.moved(added, added), placement, blend_weight)
+
+
+def _blend_planes(
+    image: YuvFrame,
+    parts: Sequence[Image.Image],
+    to_crop: SurfaceWarp,
+    placement: Placement,
+    blend_weight: float,
+) -> None:
+    """Warp Y, U and V of the used part of a crop onto their planes, and blend them."""
+    luma, *chroma = parts
+    box, planes = placement.box, image.planes
     warped = resample(luma, sampling_grid(to_crop, box.size), box.size)
     blend(planes[0][box.rows, box.columns], warped, _scale_mask(placement.soft, blend_weight))
     half_size = (box.size[0] // 2, box.size[1] // 2)
@@ -65,17 +112,16 @@ def composite(
         blend(plane[rows, columns], resample(source, half_grid, half_size, smooth=False), half_soft)
 
 
-def _padded_part(crop: ImageU8, used: Box, corner: tuple[int, int]) -> tuple[ImageU8, int]:
-    """Return the used part of a crop, and by how many pixels more its edges are repeated on every side."""
+def _padded_part(crop: ImageU8, used: Box, corner: tuple[int, int], added: int) -> ImageU8:
+    """Return the used part of a crop; its edges are repeated by ``added`` pixels on every side."""
     height, width = crop.shape[:2]
     left, top = used.left - corner[0], used.top - corner[1]
     right, bottom = used.right - corner[0], used.bottom - corner[1]
-    added = _EDGE if left <= 0 or top <= 0 or right >= width or bottom >= height else 0
+    if not added:
+        return crop[top:bottom, left:right]
     rows = np.arange(top - added, bottom + added)
     columns = np.arange(left - added, right + added)
-    if not added:
-        return crop[top:bottom, left:right], 0
-    return crop[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)], added
+    return np.asarray(crop[rows.clip(0, height - 1)[:, None], columns.clip(0, width - 1)])
 
 
 def _composite_samples(image: YuvFrame, part: ImageU8, to_crop: SurfaceWarp, box: Box, soft: ImageU8) -> None:

@@ -167,7 +167,8 @@ class _Job:
         """
         tracks = self._track(roles, progress)
         return [
-            role.source.found(track, plain=self.is_plain) for role, track in zip(roles, tracks, strict=True)
+            role.source.found(track, plain=self.is_plain, cache=self.options.cache)
+            for role, track in zip(roles, tracks, strict=True)
         ]
 
     def own_lag(self, track: VideoTrack, speeches: Speeches) -> OwnAudioLag | None:

@@ -43,12 +43,13 @@ class PersonSource(Protocol):
     def wanted(self, face: int | None) -> WantedPerson:
         """Return whom to find in the video; ``face`` is the number of the face, if it was selected."""
 
-    def found(self, track: VideoTrack, *, plain: bool) -> FoundPerson:
+    def found(self, track: VideoTrack, *, plain: bool, cache: Path | None = None) -> FoundPerson:
         """Return the person, whose track is known now.
 
         Args:
             track: the face in the video.
             plain: whether frames are converted to 8-bit 4:2:0, see `media.read_yuv_frames`.
+            cache: folder for what is made from the video alone; None keeps none.
 
         Raises:
             FootageError: the video shows too little of them.
@@ -76,7 +77,7 @@ class FromAnchor:
         """See :class:`PersonSource`: found by the face."""
         return WantedPerson(name=self.name, descriptor=anchor_descriptor(self.anchor.target), face=face)
 
-    def found(self, track: VideoTrack, *, plain: bool) -> FoundPerson:
+    def found(self, track: VideoTrack, *, plain: bool, cache: Path | None = None) -> FoundPerson:
         """See :class:`PersonSource`."""
         crop, side = self.anchor.info.crop, self.anchor.target.cut_side
         target = VideoTarget.of(track, self.anchor.face, crop, cut_side=side)
@@ -104,13 +105,14 @@ class FromVideo:
         """See :class:`PersonSource`: the selected face, or the person who is visible and speaks most."""
         return WantedPerson(name=self.name, face=face)
 
-    def found(self, track: VideoTrack, *, plain: bool) -> FoundPerson:
+    def found(self, track: VideoTrack, *, plain: bool, cache: Path | None = None) -> FoundPerson:
         """See :class:`PersonSource`: made from the frames that show the face."""
         made = person_of_video(
             track,
             name=self.name,
             consent=self.consent,
             plain=plain,
+            cache=cache,
             workers=self.workers,
             backend=self.backend,
         )

@@ -48,8 +48,7 @@ from newscaster.synthesis.nods import NodOrder
 from newscaster.synthesis.options import Style
 from newscaster.synthesis.overlays import Overlays
 from newscaster.synthesis.person import LoadedPerson
-from newscaster.synthesis.reference_network import reference_session
-from newscaster.synthesis.reference_renderer import ReferenceRenderer
+from newscaster.synthesis.reference_renderer import reference_renderer
 from newscaster.synthesis.renderer import MapRenderer, Renderer, default_workers
 from newscaster.synthesis.signing import PersonOrigin, SpeechSource, statement
 from newscaster.synthesis.target import Target
@@ -262,11 +261,14 @@ def load_target(file: AnchorFile, face: AnchorFace) -> Target:
 def _renderer(file: AnchorFile, face: AnchorFace, workers: int, backend: str) -> Renderer:
     info, side = file.info, file.info.crop.side
     if info.copies:
-        weights = file.read(RENDERER_WEIGHTS)
-        session = reference_session(
-            weights, side=side, name=RENDERER_WEIGHTS, backend=backend, callers=workers
+        return reference_renderer(
+            file.read(RENDERER_WEIGHTS),
+            file.references(),
+            hidden=face.mask.hidden,
+            name=RENDERER_WEIGHTS,
+            workers=workers,
+            backend=backend,
         )
-        return ReferenceRenderer(session, file.references(), hidden=face.mask.hidden, workers=workers)
     session = Session(file.read(RENDERER), threads=1, name=RENDERER, backend=backend, callers=workers)
     return MapRenderer(session, side=side, map_side=info.map_side, grain=info.grain, workers=workers)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 
@@ -44,6 +45,7 @@ from newscaster.speech.features import FeatureSpec
 from newscaster.speech.voice_activity import load_voice_activity
 from newscaster.synthesis.base_motion import base_motion
 from newscaster.synthesis.person import LoadedPerson
+from newscaster.synthesis.reference_cache import read_references, references_path, write_references
 from newscaster.synthesis.reference_renderer import base_renderer
 from newscaster.synthesis.renderer import default_workers
 from newscaster.synthesis.signing import PersonOrigin
@@ -96,6 +98,7 @@ def person_of_video(
     name: str,
     consent: Consent,
     plain: bool = False,
+    cache: str | Path | None = None,
     workers: int | None = None,
     backend: str = AUTO,
 ) -> PersonOfVideo:
@@ -106,12 +109,14 @@ def person_of_video(
         name: of the person.
         consent: to the rewriting of their lips.
         plain: whether the frames to rewrite are converted to 8-bit 4:2:0; those to copy from are, too.
+        cache: folder that keeps the frames to copy from, for the next time; None keeps none.
         workers: threads that render; None: one per core, up to 8.
         backend: one of `inference.BACKENDS`, for the rendering network.
 
     Raises:
         FootageError: the mouth is seen freely for less than :data:`MIN_SECONDS`.
         MediaError: the video has changed since it was tracked.
+        OutputError: the cache cannot be written to.
     """
     motion = base_motion()
     known = _KnownFace.of(track, name)
@@ -127,7 +132,9 @@ def person_of_video(
         landmarks=known.landmarks,
     )
     target = VideoTarget.of(track, face, known.crop, cut_side=min(SMALL_SIDE, known.crop.side))
-    references = _references(target, known, plain=plain, workers=workers or default_workers())
+    folder = None if cache is None else Path(cache)
+    threads = workers or default_workers()
+    references = _references(target, known, plain=plain, cache=folder, workers=threads)
     person = LoadedPerson(
         info=VideoPersonInfo(
             name=name,
@@ -239,12 +246,42 @@ def _check_enough(frames: int, track: VideoTrack, name: str) -> None:
         )
 
 
-def _references(target: VideoTarget, known: _KnownFace, *, plain: bool, workers: int) -> References:
-    """Decode the frames to copy from."""
+def _references(
+    target: VideoTarget, known: _KnownFace, *, plain: bool, cache: Path | None, workers: int
+) -> References:
+    """Choose the frames to copy from; decode them if they are not in the cache."""
     points = np.asarray(known.places / known.crop.side, np.float32)
     chosen = spread_mouths(points, min(MAX_REFERENCES, _MAX_BYTES // (3 * known.crop.side**2)))
+    if cache is None:
+        return _decoded_references(target, known, chosen, points, plain=plain, workers=workers)
+    path = references_path(
+        cache,
+        target.track,
+        numbers=known.frames[chosen],
+        points=points[chosen],
+        crop=known.crop,
+        warps=known.warps[chosen],
+        plain=plain,
+    )
+    references = read_references(path, side=known.crop.side, workers=workers)
+    if references is None:
+        references = _decoded_references(target, known, chosen, points, plain=plain, workers=workers)
+        write_references(path, references, workers=workers)
+    return references
+
+
+def _decoded_references(
+    target: VideoTarget,
+    known: _KnownFace,
+    chosen: ArrayI64,
+    points: ArrayF32,
+    *,
+    plain: bool,
+    workers: int,
+) -> References:
+    """Decode the chosen frames, and cut their crops out."""
     numbers: list[int] = known.frames[chosen].tolist()
-    images = read_in_order(target.track, numbers, plain=plain)
+    images = read_in_order(target.track, numbers, plain=plain, writable=False)
     with made_ahead(images, depth=_FRAMES_AHEAD) as ahead:
         crops = list(target.cut_all(numbers, ahead, workers=workers))
     kept = np.flatnonzero(_is_sharp(crops))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,10 @@ from newscaster.onnx_weights import with_weights
 from newscaster.safety.readers import read_tensors
 
 _BASE_WEIGHTS = "base_renderer.safetensors"
-_GRAPH = "reference_renderer_{side}.onnx"
+Kind = Literal["renderer", "planes"]
+"""What a network renders: RGB pixels, or planes Y, U and V; see `models.reference.graph`."""
+KINDS: tuple[Kind, ...] = ("renderer", "planes")
+_GRAPH = "reference_{kind}_{side}.onnx"
 _EPSILON = 1e-5
 """Of batch normalisation in PyTorch, by default."""
 _MAX_TENSORS = 256
@@ -31,7 +34,13 @@ Weights = Mapping[str, NDArray[Any]]
 
 
 def reference_session(
-    weights: bytes | None, *, side: int, name: str, backend: str = ONNX_RUNTIME, callers: int = 1
+    weights: bytes | None,
+    *,
+    side: int,
+    name: str,
+    backend: str = ONNX_RUNTIME,
+    callers: int = 1,
+    kind: Kind = "renderer",
 ) -> Session:
     """Load the network.
 
@@ -41,6 +50,7 @@ def reference_session(
         name: of the weights, for messages.
         backend: see :class:`Session`.
         callers: threads that run it at a time.
+        kind: what it renders.
 
     Raises:
         AnchorError: the weights are damaged, or of another network.
@@ -48,7 +58,7 @@ def reference_session(
     base = _base_weights()
     arrays = base if weights is None else _read(weights, name, like=base)
     data = resources.files("newscaster") / "data"
-    graph = (data / _GRAPH.format(side=side)).read_bytes()
+    graph = (data / _GRAPH.format(kind=kind, side=side)).read_bytes()
     # Weights are numbers alone: a graph of the package can run only what the package's authors wrote.
     return Session(
         with_weights(graph, folded(arrays)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any
 
@@ -30,7 +30,9 @@ from newscaster.face.references import (
     relative_distances,
 )
 from newscaster.inference import ONNX_RUNTIME, Session
-from newscaster.synthesis.reference_network import reference_session
+from newscaster.media import ColourTags, to_planes, yuv_matrix
+from newscaster.synthesis.compositing import composite_planes
+from newscaster.synthesis.reference_network import KINDS, reference_session
 from newscaster.synthesis.renderer import Job, Renderer, default_workers
 from newscaster.synthesis.target import TargetFrame
 from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayI64, ImageU8
@@ -45,15 +47,31 @@ def base_renderer(
     references: References, mask: Mask, *, workers: int | None = None, backend: str = ONNX_RUNTIME
 ) -> ReferenceRenderer:
     """Return a renderer with the weights of the package, which fit people whom they were not trained on."""
-    side = mask.hidden.shape[0]
-    session = reference_session(
-        None,
-        side=side,
-        name="the base renderer",
-        backend=backend,
-        callers=workers or default_workers(),
+    return reference_renderer(
+        None, references, hidden=mask.hidden, name="the base renderer", workers=workers, backend=backend
     )
-    return ReferenceRenderer(session, references, hidden=mask.hidden, workers=workers)
+
+
+def reference_renderer(
+    weights: bytes | None,
+    references: References,
+    *,
+    hidden: ArrayBool,
+    name: str,
+    workers: int | None = None,
+    backend: str = ONNX_RUNTIME,
+) -> ReferenceRenderer:
+    """Return a renderer with weights of a training, a safetensors file; None: those of the package.
+
+    Raises:
+        AnchorError: the weights are damaged, or there are no references.
+    """
+    side, callers = hidden.shape[0], workers or default_workers()
+    rgb, planes = (
+        reference_session(weights, side=side, name=name, backend=backend, callers=callers, kind=kind)
+        for kind in KINDS
+    )
+    return ReferenceRenderer(rgb, references, hidden=hidden, workers=workers, planes=planes)
 
 
 class ReferenceRenderer(Renderer):
@@ -64,23 +82,33 @@ class ReferenceRenderer(Renderer):
         references: the frames to copy from; their crops have the side of the rendered ones.
         hidden: (S, S), the pixels to replace.
         workers: threads that render at a time; by default one per core, up to 8.
+        planes: the same network for planes Y, U and V, used for frames of 8-bit 4:2:0; None: not used.
 
     Raises:
         AnchorError: there are no references.
     """
 
     def __init__(
-        self, session: Session, references: References, *, hidden: ArrayBool, workers: int | None = None
+        self,
+        session: Session,
+        references: References,
+        *,
+        hidden: ArrayBool,
+        workers: int | None = None,
+        planes: Session | None = None,
     ) -> None:
         super().__init__(workers=workers, batch=1)
         if not len(references):
             raise AnchorError("there are no references to copy from")
-        self._session, self.references = session, references
+        self._session, self._planes, self.references = session, planes, references
         self._side = hidden.shape[0]
         self._box = _BoxOf(hidden)
         self.corner = self._box.corner
         # Successive frames have the same first reference, which is large; all the others soon come again.
         self._large = lru_cache(_LARGE_KEPT)(lambda number: neighbours(references.crops[number]))
+        self._large_planes = lru_cache(_LARGE_KEPT)(
+            lambda number, tags: plane_neighbours(references.crops[number], tags)
+        )
         self._small = cache(lambda number: neighbours(reduced(references.crops[number], CELLS)))
 
     def planned(self, jobs: Iterable[Job]) -> Iterator[Job]:
@@ -106,22 +134,52 @@ class ReferenceRenderer(Renderer):
         return np.stack([self._crop(job) for job in jobs])
 
     def _crop(self, job: Job) -> ImageU8:
+        inputs, numbers = self._inputs(job)
+        pixels = self._box.pixels
+        return self._session.run_one(
+            "rendered", self._box.shape, **inputs, **pixels, large=self._large(int(numbers[0]))
+        )
+
+    def _render_frames(self, batch: list[Job]) -> None:
+        for job in batch:
+            if self._planes is None or not job.frame.image.is_plain:
+                super()._render_frames([job])
+            else:
+                self._render_planes(self._planes, job)
+
+    def _render_planes(self, session: Session, job: Job) -> None:
+        image, placement = job.frame.image, job.frame.placement
+        assert placement is not None
+        tags = image.tags
+        inputs, numbers = self._inputs(job)
+        part = self._box.part(placement.used)
+        luma, chroma = self._large_planes(int(numbers[0]), tags)
+        rendered = session.run(**inputs, **part.inputs, **_colours(tags), luma=luma, chroma=chroma)
+        composite_planes(
+            image,
+            rendered["luma_rendered"],
+            rendered["chroma_rendered"],
+            placement,
+            side=self._side,
+            corner=part.corner,
+            blend_weight=job.blend_weight,
+        )
+
+    def _inputs(self, job: Job) -> tuple[dict[str, npt.NDArray[Any]], ArrayI64]:
+        """Return the inputs of both networks, and the numbers of the references."""
         mouth = np.asarray(job.points, np.float64) / self._side
         points = self.references.points
         numbers = nearest_references(mouth, points) if job.references is None else job.references
         chosen = points[numbers]
         box = self._box
-        return self._session.run_one(
-            "rendered",
-            box.shape,
+        return {
             **box.inputs,
-            context=box.context(job.frame.crop),
-            landmark_map=box.cut(draw_landmark_map(job.points, side=self._side, map_side=CELLS))[None],
-            flow=coarse_flow(mouth, chosen, box=box.of_flow),
-            distance=relative_distances(mouth, chosen)[None],
-            small=np.concatenate([self._small(number) for number in numbers.tolist()]),
-            large=self._large(int(numbers[0])),
-        )
+            "context": box.context(job.frame.crop),
+            "landmark_map": box.cut(draw_landmark_map(job.points, side=self._side, map_side=CELLS))[None],
+            "flow": coarse_flow(mouth, chosen, box=box.of_flow),
+            "distance": relative_distances(mouth, chosen)[None],
+            "small": np.concatenate([self._small(number) for number in numbers.tolist()]),
+        }, numbers
 
 
 class _BoxOf:
@@ -141,11 +199,25 @@ class _BoxOf:
             "hidden": hidden_fraction.transpose(2, 0, 1)[None],
             "cell_columns": np.arange(self._cells.left, self._cells.right, dtype=np.float32),
             "cell_rows": np.arange(self._cells.top, self._cells.bottom, dtype=np.float32)[:, None],
-            "columns": np.arange(self._pixels.left, self._pixels.right, dtype=np.float32),
-            "rows": np.arange(self._pixels.top, self._pixels.bottom, dtype=np.float32)[:, None],
         }
+        self.pixels = _places("columns", "rows", self._pixels)
+        self._parts: dict[tuple[int, ...], _UsedPart] = {}
         self.shape = (self._pixels.bottom - self._pixels.top, self._pixels.right - self._pixels.left, 3)
         self.corner = self._pixels.left, self._pixels.top
+
+    def part(self, used: tuple[int, int, int, int]) -> _UsedPart:
+        """Return the cells that hold the used pixels of the crop: left, top, right and bottom."""
+        if used not in self._parts:
+            left, top, right, bottom = used
+            cell, whole = self._cell, self._cells
+            cells = Box(
+                max(top // cell, whole.top),
+                min(-(-bottom // cell), whole.bottom),
+                max(left // cell, whole.left),
+                min(-(-right // cell), whole.right),
+            )
+            self._parts[used] = _UsedPart.of(cells, whole, cell)
+        return self._parts[used]
 
     def _visible_fraction(self, hidden: ArrayBool, side: int) -> ArrayF32:
         """Return how much of each pixel of the box is visible, (h, w, 1), in a crop of ``side`` pixels."""
@@ -164,22 +236,64 @@ class _BoxOf:
         return maps[:, box.top : box.bottom, box.left : box.right]
 
 
+@dataclass(frozen=True, eq=False)
+class _UsedPart:
+    """The part of the box that the mask shows."""
+
+    corner: tuple[int, int]
+    """Column and row of its first pixel in the crop."""
+    inputs: dict[str, npt.NDArray[Any]]
+
+    @staticmethod
+    def of(cells: Box, whole: Box, cell: int) -> _UsedPart:
+        pixels = cells.scaled_up(cell)
+        inputs: dict[str, npt.NDArray[Any]] = {
+            "first": np.array([cells.top - whole.top, cells.left - whole.left]),
+            "last": np.array([cells.bottom - whole.top, cells.right - whole.left]),
+            **_places("columns", "rows", pixels),
+            **_places("half_columns", "half_rows", pixels.scaled(2)),
+        }
+        return _UsedPart((pixels.left, pixels.top), inputs)
+
+
+def _places(columns: str, rows: str, box: Box) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns (W,) and the rows (H, 1) of a box, by these names."""
+    return {
+        columns: np.arange(box.left, box.right, dtype=np.float32),
+        rows: np.arange(box.top, box.bottom, dtype=np.float32)[:, None],
+    }
+
+
+@cache
+def _colours(tags: ColourTags) -> dict[str, npt.NDArray[Any]]:
+    """Return Y, U and V of R, G and B as a network takes them."""
+    rows = np.array(yuv_matrix(tags), np.float32).reshape(3, 4)
+    return {"matrix": rows[:, :3, None, None].copy(), "offset": rows[None, :, 3, None, None].copy()}
+
+
 def _part(image: npt.NDArray[Any], box: Box) -> npt.NDArray[Any]:
     return image[box.top : box.bottom, box.left : box.right]
 
 
 def neighbours(image: ImageU8) -> ImageU8:
-    """Return rows of each pixel of an image (S, S, 3) and of those to its right, below, and both, (S^2, 12).
+    """Return rows of each pixel of an image (S, S, C) and of those to its right, below, and both, (S^2, 4 C).
 
     The last column's right neighbours and the last row's lower ones are other pixels, which weigh nothing.
     """
-    side = len(image)
-    # A pixel and its right neighbour are six successive bytes: copied as one item, in a fifth of the time.
-    padded = np.concatenate([image.reshape(-1), image[-1].reshape(-1), np.zeros(3, np.uint8)])
-    pairs = as_strided(padded[:6].view("V6"), (side + 1, side), (3 * side, 3))
-    rows = np.empty((side, side, 2), "V6")
+    side, channels = len(image), image.shape[2]
+    # A pixel and its right neighbour are successive bytes: copied as one item, in a fifth of the time.
+    pair = f"V{2 * channels}"
+    padded = np.concatenate([image.reshape(-1), image[-1].reshape(-1), np.zeros(channels, np.uint8)])
+    pairs = as_strided(padded[: 2 * channels].view(pair), (side + 1, side), (channels * side, channels))
+    rows = np.empty((side, side, 2), pair)
     rows[..., 0], rows[..., 1] = pairs[:-1], pairs[1:]
-    return rows.view(np.uint8).reshape(-1, 12)
+    return rows.view(np.uint8).reshape(-1, 4 * channels)
+
+
+def plane_neighbours(crop: ImageU8, tags: ColourTags) -> tuple[ImageU8, ImageU8]:
+    """Return :func:`neighbours` of a crop's luma, (S^2, 4), and of its chroma, U and V, (S^2 / 4, 8)."""
+    luma, *chroma = (np.asarray(plane) for plane in to_planes(crop, tags))
+    return neighbours(luma[..., None]), neighbours(np.stack(chroma, axis=-1))
 
 
 def reduced_mean(values: npt.NDArray[Any], factor: int) -> ArrayF32:

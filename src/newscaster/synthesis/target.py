@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.errors import AnchorError
-from newscaster.face.crop import FaceCrop, Placement, covered, cut_crop, cut_small, place, shrink_factor
+from newscaster.face.crop import FaceCrop, Placement, covered, cut_crop, cut_small, shrink_factor
 from newscaster.face.frame_similarity import FrameSimilarity
 from newscaster.face.mouth_basis import place_mouth
 from newscaster.face.surface_warp import SurfaceWarp
@@ -204,7 +204,7 @@ class Target:
         else:
             crop = cut_crop(self._video.part(index, box), onto, side)
         crop.flags.writeable = False
-        return _CachedCrop(crop, place(self._face.mask.soft, transform, size=self._video.size))
+        return _CachedCrop(crop, self._face.mask.placeable.place(transform, size=self._video.size))
 
     def _keep(self, index: int, cut: _CachedCrop) -> _CachedCrop:
         masks = (cut.placement.soft.nbytes + cut.placement.half_soft.nbytes) if cut.placement else 0

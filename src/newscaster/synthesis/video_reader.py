@@ -10,18 +10,21 @@ from newscaster.media import FrameCopier, YuvFrame
 from newscaster.prepare.video_track import VideoTrack
 
 
-def read_in_order(track: VideoTrack, order: Iterable[int], *, plain: bool = False) -> Iterator[YuvFrame]:
-    """Yield the frames of a tracked video with these numbers; each is the caller's to write to.
+def read_in_order(
+    track: VideoTrack, order: Iterable[int], *, plain: bool = False, writable: bool = True
+) -> Iterator[YuvFrame]:
+    """Yield the frames of a tracked video with these numbers.
 
     Args:
         track: the video.
         order: numbers of its frames.
         plain: convert to 8-bit 4:2:0, see `media.read_yuv_frames`.
+        writable: whether each frame is the caller's to write to.
 
     Raises:
         MediaError: the video is damaged, or has changed since it was tracked.
     """
-    reader = _Reader(track, plain=plain)
+    reader = _Reader(track, plain=plain, writable=writable)
     for index in order:
         yield reader.read(index)
 
@@ -29,8 +32,8 @@ def read_in_order(track: VideoTrack, order: Iterable[int], *, plain: bool = Fals
 class _Reader:
     """Reads frames in rising order, for one thread; the last one can be read again and again."""
 
-    def __init__(self, track: VideoTrack, *, plain: bool) -> None:
-        self._track, self._plain = track, plain
+    def __init__(self, track: VideoTrack, *, plain: bool, writable: bool) -> None:
+        self._track, self._plain, self._writable = track, plain, writable
         self._frames: Iterator[YuvFrame] | None = None
         self._next = 0
         self._last: YuvFrame | None = None
@@ -42,7 +45,11 @@ class _Reader:
             return self._copy(self._last)
         if self._frames is None or index < self._next:
             self._frames = media.read_yuv_frames(
-                self._track.path, fps=self._track.fps, start_frame=index, plain=self._plain
+                self._track.path,
+                fps=self._track.fps,
+                start_frame=index,
+                plain=self._plain,
+                writable=self._writable,
             )
             self._next = index
         while self._next < index:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from newscaster.face.crop import Box, FaceCrop, Mask, covered, cut_crop, cut_small, place, shrink_factor
+from newscaster.face.crop import Box, FaceCrop, Mask, covered, cut_crop, cut_small, shrink_factor
 from newscaster.face.head_pose import Head, Poses
 from newscaster.face.mouth_basis import place_mouth
 from newscaster.face.surface_warp import SurfaceWarp
@@ -152,7 +152,7 @@ class VideoTarget:
         transform = self.warps[index]
         if self.weights[index] <= 0:
             return TargetFrame(index, image, _NO_CROP, transform, None)  # stays as it is
-        placement = place(self.face.mask.soft, transform, size=image.padded_size)
+        placement = self.face.mask.placeable.place(transform, size=image.padded_size)
         if self.cut_side < self.crop.side:
             cut = self._cut_small(index, image, images)
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -30,8 +30,8 @@ from newscaster.models.reference.network import (
 )
 from newscaster.training.onnx_export import OPSET
 
-_FOUR = 4 * 3
-"""Values of a pixel and its neighbours to the right, below, and both."""
+_FOUR = 4
+"""A pixel and its neighbours to the right, below, and both."""
 _IR_VERSION = 10
 
 
@@ -52,10 +52,34 @@ def reference_graph(config: ReferenceConfig, side: int) -> bytes:
     """
     writer = _Writer(config, side)
     writer.write()
+    return _serialized(writer.graph())
+
+
+def plane_graph(config: ReferenceConfig, side: int) -> bytes:
+    """Return a graph that renders planes Y, U and V (4:2:0) of a part of the box, for frames of such planes.
+
+    All after the convolutions is linear, so that it is the same in either colour space except for rounding.
+    A sixth of the samples of :func:`reference_graph` is left where the mask fills half of the box.
+
+    Inputs as there, but in place of ``large``, ``columns`` and ``rows``, for a part of P x Q pixels:
+
+    - ``luma`` (S², 4) and ``chroma`` (S² / 4, 8) uint8: the first reference, as rows of four neighbours.
+    - ``matrix`` (3, 3, 1, 1) and ``offset`` (1, 3, 1, 1): Y, U and V of R, G and B.
+    - ``first`` and ``last`` (2,) int64: row and column of the part's cells in the box, the last excluded.
+    - ``columns`` (Q,), ``rows`` (P, 1), ``half_columns`` (Q / 2,), ``half_rows`` (P / 2, 1): of the part in
+      the planes of the crop.
+
+    The outputs ``luma_rendered`` (P, Q) and ``chroma_rendered`` (2, P / 2, Q / 2) are uint8.
+    """
+    writer = _PlaneWriter(config, side)
+    writer.write()
+    return _serialized(writer.graph())
+
+
+def _serialized(graph: onnx.GraphProto) -> bytes:
     # The caller's arrays prove the axes; weights are appended later, so ONNX's own checks cannot pass here.
-    model = helper.make_model(
-        writer.graph(), opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION
-    )
+    opset = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION)
     return bytes(model.SerializeToString(deterministic=True))
 
 
@@ -63,6 +87,21 @@ def write_graphs(folder: Path, config: ReferenceConfig) -> None:
     """Write the graphs for all sides of crops, as the package has them."""
     for side in SIDES:
         (folder / f"reference_renderer_{side}.onnx").write_bytes(reference_graph(config, side))
+        (folder / f"reference_planes_{side}.onnx").write_bytes(plane_graph(config, side))
+
+
+_Value = tuple[str, int, list[int | str]]
+
+
+class _Mixed(NamedTuple):
+    """Names of what is known of each cell of the box, (1, C, h, w)."""
+
+    flow: str
+    """Of the first reference, in crop widths."""
+    own: str
+    """Its weight."""
+    low: str
+    """The sum of the others, weighted, and of the correction; R, G and B of 0 to 255."""
 
 
 class _Writer:
@@ -75,33 +114,71 @@ class _Writer:
         self._initializers: list[onnx.TensorProto] = []
 
     def graph(self) -> onnx.GraphProto:
-        count, side = self._config.references, self._side
+        return helper.make_graph(
+            self._nodes,
+            "reference renderer",
+            [helper.make_tensor_value_info(*one) for one in self.inputs()],
+            [helper.make_tensor_value_info(*one) for one in self.outputs()],
+            self._initializers,
+        )
+
+    def inputs(self) -> list[_Value]:
+        """Return name, type and shape of each input."""
         floating, byte = TensorProto.FLOAT, TensorProto.UINT8
-        inputs: list[tuple[str, int, list[int | str]]] = [
+        return [
+            *self._box_inputs(),
+            ("large", byte, [self._side**2, _FOUR * 3]),
+            ("columns", floating, ["W"]),
+            ("rows", floating, ["H", 1]),
+        ]
+
+    def outputs(self) -> list[_Value]:
+        """Return name, type and shape of each output."""
+        return [("rendered", TensorProto.UINT8, ["H", "W", 3])]
+
+    def _box_inputs(self) -> list[_Value]:
+        count, floating, byte = self._config.references, TensorProto.FLOAT, TensorProto.UINT8
+        return [
             ("context", byte, [1, "h", "w", 3]),
             ("hidden", floating, [1, 1, "h", "w"]),
             ("landmark_map", byte, [1, len(CHANNELS), "h", "w"]),
             ("flow", floating, [count, 2, "h/2", "w/2"]),
             ("distance", floating, [1, count]),
-            ("small", byte, [count * CELLS**2, _FOUR]),
-            ("large", byte, [side**2, _FOUR]),
+            ("small", byte, [count * CELLS**2, _FOUR * 3]),
             ("cell_columns", floating, ["w"]),
             ("cell_rows", floating, ["h", 1]),
-            ("columns", floating, ["W"]),
-            ("rows", floating, ["H", 1]),
         ]
-        return helper.make_graph(
-            self._nodes,
-            "reference renderer",
-            [helper.make_tensor_value_info(*one) for one in inputs],
-            [helper.make_tensor_value_info("rendered", byte, ["H", "W", 3])],
-            self._initializers,
-        )
 
     def write(self) -> None:
-        count, cell = self._config.references, self._side // CELLS
+        cell = self._side // CELLS
+        mixed = self._mixed()
+        flow = self._enlarged(mixed.flow, cell)
+        copied = self._warped("large", flow, "columns", "rows", self._side)
+        reduced = self._reduced(copied, cell)
+        # The first reference's low band counts by its weight, but its high band in whole.
+        own = self.add("Sub", mixed.own, "detail_gain")
+        low = self.add("Add", mixed.low, self.add("Mul", own, reduced))
+        levels = self._levels(copied, low, cell)
+        squeezed = self.add("Squeeze", levels, self.constant([0], np.int64))
+        self.add("Transpose", squeezed, perm=[1, 2, 0], name="rendered")
+
+    def _levels(self, copied: str, low: str, factor: int) -> str:
+        """Write the sum of high and low band as uint8."""
+        image = self.add("Add", self.add("Mul", copied, "detail_gain"), self._enlarged(low, factor))
+        rounded = self.add("Add", image, self.constant(0.5))
+        return self.add("Cast", self.add("Clip", rounded, self.constant(0.0), self.constant(255.0)), to=2)
+
+    def _reduced(self, x: str, factor: int) -> str:
+        """Write the mean of each square of pixels."""
+        if factor == 1:
+            return x
+        return self.add("AveragePool", x, kernel_shape=[factor] * 2, strides=[factor] * 2)
+
+    def _mixed(self) -> _Mixed:
+        """Write all that is computed for cells."""
+        count = self._config.references
         coarse = self._enlarged("flow", CELLS // GRID)
-        warped = self._warped("small", coarse, "cell_columns", "cell_rows", CELLS, count)
+        warped = self._warped("small", coarse, "cell_columns", "cell_rows", CELLS, count=count)
         warped = self.add("Mul", warped, self.constant(1 / 255))  # (K, 3, h, w)
         prior = self.add(
             "Softmax", self.add("Mul", "distance", self.add("Neg", self.add("Exp", "trust"))), axis=1
@@ -118,26 +195,12 @@ class _Writer:
         refinement = self.add("Tanh", self.add("Mul", shift, self.constant(0.5)))
         refinement = self.add("Mul", refinement, self.constant(MAX_FLOW))
         first, _ = self.split(coarse, [1, count - 1], axis=0)
-        flow = self._enlarged(self.add("Add", first, refinement), cell)
-        copied = self._warped("large", flow, "columns", "rows", self._side, 1)
-        reduced = self.add("AveragePool", copied, kernel_shape=[cell, cell], strides=[cell, cell])
         own, others = self.split(weights, [1, count - 1], axis=0)
         _, other = self.split(warped, [1, count - 1], axis=0)
         mixed = self._sum(self.add("Mul", others, other))
         low = self.add("Add", mixed, self.add("Mul", correction, self.constant(CORRECTION)))
         low = self.add("Mul", low, self.constant(255.0))
-        # The first reference's low band counts by its weight, but its high band in whole.
-        own = self.add("Sub", own, "detail_gain")
-        low = self.add("Add", low, self.add("Mul", own, reduced))
-        image = self.add("Add", self.add("Mul", copied, "detail_gain"), self._enlarged(low, cell))
-        rounded = self.add("Add", image, self.constant(0.5))
-        levels = self.add("Cast", self.add("Clip", rounded, self.constant(0.0), self.constant(255.0)), to=2)
-        self.add(
-            "Transpose",
-            self.add("Squeeze", levels, self.constant([0], np.int64)),
-            perm=[1, 2, 0],
-            name="rendered",
-        )
+        return _Mixed(self.add("Add", first, refinement), own, low)
 
     def _seen(self, warped: str, prior: str) -> str:
         """Write the input of the U-Net, (1, C, h, w); see `network._seen`."""
@@ -191,8 +254,10 @@ class _Writer:
             pads=[kernel // 2] * 4,
         )
 
-    def _warped(self, data: str, flow: str, columns: str, rows: str, side: int, count: int) -> str:
-        """Write the sampling of rows of neighbours, (count, 3, h, w) of 0 to 255; see `network._warp`."""
+    def _warped(
+        self, data: str, flow: str, columns: str, rows: str, side: int, *, count: int = 1, channels: int = 3
+    ) -> str:
+        """Write the sampling of rows of neighbours, (count, C, h, w) of 0 to 255; see `network._warp`."""
         shift = self.add("Mul", flow, self.constant(float(side)))
         end = self.constant(side - 1.001)
         x, y = (
@@ -207,15 +272,16 @@ class _Writer:
         place = self.add("Cast", place, to=TensorProto.INT32)
         taken = self.add("Gather", data, self.add("Reshape", place, self.constant([-1], np.int64)), axis=0)
         # Reshaped at once, or ONNX Runtime moves the transposition behind the interpolation, which it slows.
-        shape = self.add("Concat", self.constant([_FOUR], np.int64), self.add("Shape", place), axis=0)
+        four = self.constant([_FOUR * channels], np.int64)
+        shape = self.add("Concat", four, self.add("Shape", place), axis=0)
         planes = self.add("Reshape", self.add("Transpose", taken, perm=[1, 0]), shape)
-        planes = self.add("Cast", planes, to=TensorProto.FLOAT)  # (12, count, 1, h, w)
-        corners = self.split(planes, [3] * 4, axis=0)
+        planes = self.add("Cast", planes, to=TensorProto.FLOAT)  # (4 C, count, 1, h, w)
+        corners = self.split(planes, [channels] * 4, axis=0)
         across, along = self.add("Sub", x, left), self.add("Sub", y, top)
         upper_left, upper_right, lower_left, lower_right = corners
         upper = self._between(upper_left, upper_right, across)
         lower = self._between(lower_left, lower_right, across)
-        sampled = self._between(upper, lower, along)  # (3, count, 1, h, w)
+        sampled = self._between(upper, lower, along)  # (C, count, 1, h, w)
         sampled = self.add("Squeeze", sampled, self.constant([2], np.int64))
         return self.add("Transpose", sampled, perm=[1, 0, 2, 3])
 
@@ -257,3 +323,50 @@ class _Writer:
             self._constants[key] = f"constant.{len(self._constants)}"
             self._initializers.append(numpy_helper.from_array(array, self._constants[key]))
         return self._constants[key]
+
+
+class _PlaneWriter(_Writer):
+    """Writes planes instead of RGB pixels; see :func:`plane_graph`."""
+
+    def inputs(self) -> list[_Value]:
+        floating, byte, integer = TensorProto.FLOAT, TensorProto.UINT8, TensorProto.INT64
+        return [
+            *self._box_inputs(),
+            ("luma", byte, [self._side**2, _FOUR]),
+            ("chroma", byte, [self._side**2 // 4, _FOUR * 2]),
+            ("matrix", floating, [3, 3, 1, 1]),
+            ("offset", floating, [1, 3, 1, 1]),
+            ("first", integer, [2]),
+            ("last", integer, [2]),
+            ("columns", floating, ["Q"]),
+            ("rows", floating, ["P", 1]),
+            ("half_columns", floating, ["Q/2"]),
+            ("half_rows", floating, ["P/2", 1]),
+        ]
+
+    def outputs(self) -> list[_Value]:
+        byte = TensorProto.UINT8
+        return [("luma_rendered", byte, ["P", "Q"]), ("chroma_rendered", byte, [2, "P/2", "Q/2"])]
+
+    def write(self) -> None:
+        cell, side = self._side // CELLS, self._side
+        mixed = self._mixed()
+        flow, own, low = (self._part(name) for name in mixed)
+        own = self.add("Sub", own, "detail_gain")
+        # In RGB: image = gain copied + enlarged(low + own reduced). With Y = M R + o for copied and reduced:
+        # gain copied + enlarged(M low + own reduced + o (1 - gain - own)).
+        whole = self.add("Sub", self.constant(1.0), self.add("Add", own, "detail_gain"))
+        low = self.add("Conv", low, "matrix", kernel_shape=[1, 1])
+        low = self.add("Add", low, self.add("Mul", whole, "offset"))
+        parts = self.split(low, [1, 2])
+        for index, (name, channels, more) in enumerate((("luma", 1, ""), ("chroma", 2, "half_"))):
+            factor, width = cell >> index, side >> index
+            places = f"{more}columns", f"{more}rows"
+            copied = self._warped(name, self._enlarged(flow, factor), *places, width, channels=channels)
+            of_first = self.add("Mul", own, self._reduced(copied, factor))
+            levels = self._levels(copied, self.add("Add", parts[index], of_first), factor)
+            leading = self.constant([0] if index else [0, 1], np.int64)
+            self.add("Squeeze", levels, leading, name=f"{name}_rendered")
+
+    def _part(self, x: str) -> str:
+        return self.add("Slice", x, "first", "last", self.constant([2, 3], np.int64))
