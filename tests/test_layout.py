@@ -31,7 +31,7 @@ CROSS_CUTTING = {
     "test_page_input",
     "test_page_live",
     "test_page_looks",
-    "test_page_photo",
+    "test_page_new_anchor",
     "test_playlists",
     "test_project_files",
     "test_public_names",

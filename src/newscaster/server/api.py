@@ -15,7 +15,8 @@ from fastapi import Depends, Request, Response, WebSocket
 from fastapi.responses import FileResponse
 from pydantic import ValidationError
 
-from newscaster.errors import NewscasterError
+from newscaster import pipelines
+from newscaster.errors import MissingExtraError, NewscasterError
 from newscaster.media.containers import MP4
 from newscaster.server.api_requests import AUDIO_BODY, TheStudio, new_router, studio_of, upload_audio
 from newscaster.server.http_errors import (
@@ -74,11 +75,20 @@ async def info(studio: TheStudio) -> dict[str, Any]:
         "version": VERSION,
         "instance": studio.settings.instance,
         "voices": studio.voices,
+        "can_train": _can_train(),
         "look_ahead_ms": studio.settings.look_ahead_ms,
         "ice_servers": ice_servers(studio.settings.turn, studio.settings.turn_secret),
         "limits": asdict(studio.settings.limits),
         "synthetic": "Everything this studio shows is synthetic: the mouth is generated.",
     }
+
+
+def _can_train() -> bool:
+    try:
+        pipelines.need_training()
+    except MissingExtraError:
+        return False
+    return True
 
 
 @router.get("/anchors", summary="The anchors of this studio")

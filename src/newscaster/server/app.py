@@ -26,6 +26,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease
+from newscaster.server.anchor_api import router as anchor_router
 from newscaster.server.api import of_validation, router
 from newscaster.server.connections import Connections
 from newscaster.server.http_errors import (
@@ -88,6 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.studio = studio
     app.include_router(router)
     app.include_router(job_router)
+    app.include_router(anchor_router)
     app.include_router(probe_router)
     app.add_exception_handler(NewscasterError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -31,6 +31,7 @@ _PLAYABLE_CRF = 20
 class DubWork:
     """Inputs of a job that dubs a video; its outputs have fixed names in its folder."""
 
+    starts_processes: ClassVar[bool] = False
     anchor: Path
     backend: str | None
     folder: Path
@@ -161,6 +162,7 @@ def write_playable(original: Path, path: Path, progress: Progress) -> None:
 class FacesWork:
     """A search for the faces in a video. Writes their images."""
 
+    starts_processes: ClassVar[bool] = False
     anchor: Path
     video: Path
     out: Path

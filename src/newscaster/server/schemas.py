@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from newscaster.server.session import SessionOptions
@@ -96,6 +98,36 @@ class NewPhotoAnchor(_Schema):
     blinks: bool = Field(True, description="Whether the eyes blink.")
     face: int | None = Field(
         None, ge=0, description="Number of the person from the left, 0 first (default: the only one)."
+    )
+
+
+class Footage(_Schema):
+    """Footage: uploaded videos of one person."""
+
+    videos: list[Annotated[str, Field(max_length=64)]] = Field(
+        min_length=1, max_length=100, description="Ids of uploaded videos."
+    )
+    face: int | None = Field(
+        None,
+        ge=0,
+        description="Number of the person from the left, 0 first (default: who is seen and speaks most).",
+    )
+
+
+class NewFootageAnchor(Footage):
+    """An anchor that is trained on footage."""
+
+    name: str = Field(min_length=1, max_length=80, description="Name of the anchor.")
+    consent: str = Field(
+        min_length=1,
+        max_length=2000,
+        description="Consent of the person: who agreed, when, and to what. It is stored in the anchor.",
+    )
+    minutes: float = Field(
+        12.0, ge=0, allow_inf_nan=False, description="Training time of the rendering network."
+    )
+    renderer: Literal["unet", "reference"] = Field(
+        "unet", description="Rendering network; `reference` works without training (`minutes` 0)."
     )
 
 

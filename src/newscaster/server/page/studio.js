@@ -9,7 +9,7 @@ import { Dub } from "/page/dub.js";
 import { Live } from "/page/live.js";
 import { SpeakOptions } from "/page/speak-options.js";
 import { Microphone } from "/page/microphone.js";
-import { Photo } from "/page/photo.js";
+import { NewAnchor } from "/page/new-anchor.js";
 import { clearReadouts, showReadouts } from "/page/readouts.js";
 import { Script } from "/page/script.js";
 import { selectTab, startTabs } from "/page/tabs.js";
@@ -26,10 +26,10 @@ const script = new Script();
 const speakOptions = new SpeakOptions(live, { failed });
 const compare = new Compare({ failed });
 const videos = new Videos($("videos"), $("no-videos"), { compare, failed });
-const audioFile = new AudioFile({ failed, takes: (files) => photo.drop(files) || dub.drop(files), onDropped: () => selectTab($("tab-audio")) });
+const audioFile = new AudioFile({ failed, takes: (files) => newAnchor.drop(files) || dub.drop(files), onDropped: () => selectTab($("tab-audio")) });
 const isOccupied = () => state.server?.busy || state.recordingSince !== null || microphone.on;
 const anchors = new Anchors(live, { isOccupied, handOver, onChosen: () => dub.video.findFaces(), failed });
-const photo = new Photo({ anchors, videos, failed });
+const newAnchor = new NewAnchor({ anchors, videos, failed });
 const dub = new Dub({ anchors, speakOptions, videos, compare, failed });
 const microphone = new Microphone({
   onAudio: (pcm) => state.microphoneSends && live.ready && live.send(pcm),
@@ -345,13 +345,14 @@ $("token-form").addEventListener("submit", () => {
 async function open() {
   try {
     const info = await api.get("/info");
-    script.limits = audioFile.limits = photo.limits = info.limits;
+    script.limits = audioFile.limits = info.limits;
     script.show();
     speakOptions.show(info);
     $("say").disabled = $("make-script").disabled = !info.voices.length;
     await anchors.show();
     await videos.refresh();
     await dub.show(info);
+    await newAnchor.show(info);
     if (!info.voices.length) {
       throw new Error("No voice is installed, so scripts cannot be read. Install one with: pip install 'newscaster[tts]'");
     }

@@ -2,6 +2,7 @@
 
 import * as api from "/page/api.js";
 import { $, announce, handFocus, once } from "/page/actions.js";
+import { t } from "/page/texts.js";
 
 const SOON_MS = 700;
 const LATER_MS = 8_000;
@@ -125,17 +126,28 @@ export const isOpen = ({ state }) => state === "queued" || state === "running";
 
 export const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
+const TRAINING = {
+  check: "Checking",
+  look: "Looking for the person",
+  track: "Following the face",
+  crop: "Preparing the mouth",
+  target: "Choosing the target video",
+  motion: "Learning the motion",
+  rendering: "Learning the face",
+  matte: "Finding the background",
+};
 const PHASES = { track: "Following the face", render: "Rendering", convert: "Converting the original" };
 
 // Returns the state of a job in words.
 export function jobText(job) {
   const done = job.phase === "convert" && job.total ? job.frames / job.total : job.progress;
   const percent = `${Math.round(done * 100)} %`;
+  if (job.footage && job.state === "running") return TRAINING[job.phase] ? `${t(TRAINING[job.phase])}, ${percent}` : t("Preparing");
   const running = job.photo ? (job.total ? `Making, ${percent}` : "Looking at the photograph") : job.dub ? (PHASES[job.phase] ? `${PHASES[job.phase]}, ${percent}` : "Preparing") : job.total ? percent : "Reading the script";
   return {
     queued: "Queued",
     running,
-    done: job.photo ? "Ready, in the list of anchors" : job.seconds ? clock(job.seconds) : "Done",
+    done: job.footage?.check ? "Checked" : job.photo || job.footage ? "Ready, in the list of anchors" : job.seconds ? clock(job.seconds) : "Done",
     failed: "Failed",
     cancelled: "Cancelled",
   }[job.state];
@@ -144,12 +156,14 @@ export function jobText(job) {
 // Returns a message with the name of the video or the photograph, which the studio stores under another one.
 export const asText = (job, text, name = "the photograph") => {
   if (job.photo) return text.replace(/'photo\.[^'/]*'/g, name === "the photograph" ? name : `“${name}”`);
+  if (job.footage) return text.replace(/'?footage-(\d+)\.\w+'?/g, (whole, number) => (number in job.footage.titles ? `“${job.footage.titles[number]}”` : whole));
   return job.dub ? text.replace(/'original[^'/]*'/g, `“${job.title}”`) : text;
 };
 
 // Returns the title of a job in lists.
 export const titleOf = (job) => {
-  if (job.photo) return `Anchor ${job.title}`;
+  if (job.footage?.check) return t("Check of {name}", { name: job.title });
+  if (job.photo || job.footage) return `Anchor ${job.title}`;
   return job.dub ? `${job.dub.preview ? "Preview" : "Dub"} of ${job.title}` : job.title;
 };
 
@@ -162,7 +176,7 @@ function jobRow(job) {
   if (job.video) files.push(["Download", job.video, `${name}.mp4`]);
   if (job.anchor_file) files.push(["Download", job.anchor_file, `${plain(job.title)}.anchor`]);
   if (job.captions) files.push(["Captions", job.captions, `${name}.vtt`]);
-  if (job.report && !job.dub.preview) files.push(["Report", job.report, `${name}.json`]);
+  if (job.report && !job.dub?.preview) files.push(["Report", job.report, `${name}.json`]);
   const [error, notes] = [job.error && asText(job, job.error), job.notes.map((note) => asText(job, note))];
   return { ...job, title, error, notes, key: `job-${job.id}`, text, files, open: isOpen(job), path: `/jobs/${job.id}` };
 }
