@@ -32,6 +32,8 @@ CROSS_CUTTING = {
     "test_page_live",
     "test_page_looks",
     "test_page_new_anchor",
+    "test_page_studio",
+    "test_page_texts",
     "test_playlists",
     "test_project_files",
     "test_public_names",

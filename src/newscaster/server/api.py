@@ -223,7 +223,9 @@ async def remove_recording(recording: str, studio: TheStudio) -> None:
 
 
 @router.websocket("/sessions/{session}/socket")
-async def session_socket(socket: WebSocket, session: str, output: str = "none") -> None:
+async def session_socket(
+    socket: WebSocket, session: str, output: str = "none", captions: bool = False
+) -> None:
     """Control a session that was started over HTTP."""
     await socket.accept()
     try:
@@ -233,7 +235,8 @@ async def session_socket(socket: WebSocket, session: str, output: str = "none") 
     except NewscasterError as error:
         await _turn_away(socket, error)
         return
-    await Conversation(socket, live_session, output=output, limits=studio.settings.limits).run()
+    limits = studio.settings.limits
+    await Conversation(socket, live_session, output=output, limits=limits, captions=captions).run()
 
 
 @router.websocket("/stream")
@@ -247,6 +250,9 @@ async def stream(socket: WebSocket) -> None:
             first = parsed(await _received(socket), studio.settings.limits)
         output = first.pop("output", "mp4")
         _check_output(output)
+        captions = first.pop("captions", False)
+        if not isinstance(captions, bool):
+            raise RefusedError(f"captions is {quoted(captions)}; expected true or false")
         if first.pop("type", "session") != "session":
             raise RefusedError(
                 "the type of the first message must be session, or missing. Send "
@@ -262,7 +268,8 @@ async def stream(socket: WebSocket) -> None:
         return
     try:
         await socket.send_json({"type": "session", **session.to_json()})
-        await Conversation(socket, session, output=output, limits=studio.settings.limits).run()
+        limits = studio.settings.limits
+        await Conversation(socket, session, output=output, limits=limits, captions=captions).run()
     finally:
         await studio.end(session)
 

@@ -38,10 +38,12 @@ from newscaster.server.http_errors import (
     status_of,
 )
 from newscaster.server.job_api import router as job_router
+from newscaster.server.media_api import router as media_router
 from newscaster.server.middleware import API, App, Message, Receive, Scope, SecurityMiddleware, Send
 from newscaster.server.probes import router as probe_router
 from newscaster.server.settings import Settings
 from newscaster.server.studio import Studio
+from newscaster.server.voice_api import router as voice_router
 from newscaster.system.os_errors import fault
 from newscaster.texts import quoted
 from newscaster.version import VERSION
@@ -90,6 +92,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(router)
     app.include_router(job_router)
     app.include_router(anchor_router)
+    app.include_router(voice_router)
+    app.include_router(media_router)
     app.include_router(probe_router)
     app.add_exception_handler(NewscasterError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -108,6 +112,14 @@ def create_app(settings: Settings) -> FastAPI:
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(PAGE / "index.html")
+
+    @app.get("/embed/{anchor}", include_in_schema=False)
+    async def embed(anchor: str) -> FileResponse:
+        return FileResponse(PAGE / "embed.html")
+
+    @app.get("/output/{session}", include_in_schema=False)
+    async def output(session: str) -> FileResponse:
+        return FileResponse(PAGE / "output.html")
 
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     return app

@@ -11,7 +11,14 @@ from fastapi.responses import FileResponse
 
 from newscaster.errors import InputError
 from newscaster.media.containers import MP4
-from newscaster.server.api_requests import AUDIO_BODY, TheStudio, job_options, new_router, upload_audio
+from newscaster.server.api_requests import (
+    AUDIO_BODY,
+    VIDEO_BODY,
+    TheStudio,
+    job_options,
+    new_router,
+    upload_audio,
+)
 from newscaster.server.http_errors import RefusedError
 from newscaster.server.job_record import (
     CAPTIONS,
@@ -31,19 +38,11 @@ from newscaster.server.schemas import (
 )
 from newscaster.server.speech_upload import JOB_AUDIO_STEM
 from newscaster.server.studio import Studio
-from newscaster.server.video_upload import KINDS as VIDEO_KINDS
 from newscaster.server.videos import Video
 from newscaster.server.websocket import text_of
 from newscaster.speech.cued_script import parse_cues
 from newscaster.speech.plain_text import plain_text
 
-_VIDEO_BODY = {
-    "requestBody": {
-        "required": True,
-        "description": f"A video: {VIDEO_KINDS}.",
-        "content": {"video/*": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
 _CAPTION_FILE = "the caption file"
 _MEDIA_TYPES = {
     ".mp4": MP4.media_type,
@@ -60,7 +59,7 @@ async def videos(studio: TheStudio) -> list[dict[str, Any]]:
     return [video.to_json() for video in studio.videos.list()]
 
 
-@router.post("/videos", status_code=201, summary="Upload a video to dub", openapi_extra=_VIDEO_BODY)
+@router.post("/videos", status_code=201, summary="Upload a video to dub", openapi_extra=VIDEO_BODY)
 async def new_video(
     request: Request,
     studio: TheStudio,

@@ -73,6 +73,8 @@ class Work:
     """Address of a time-stamp authority for the video's signature."""
     pronunciations: Pronunciations | None = None
     """How words of the text are read; None: the user's own file, if there is one."""
+    background: str | None = None
+    """See :class:`newscaster.server.job_record.Job`."""
 
     starts_processes: ClassVar[bool] = False
 
@@ -98,6 +100,7 @@ class Work:
             style=Style(
                 reading=reading if is_text else None,
                 articulation=Articulation(openness=self.openness, smoothness=self.smoothness),
+                background=self.background,
             ),
             progress=partial(progress, ""),
         )

@@ -147,6 +147,10 @@ class Job:
     speed: float = 1.0
     openness: float = 1.0
     smoothness: float = 1.0
+    background: str | None = None
+    """A colour or "blur"; None: the footage's own."""
+    pronunciations: Mapping[str, str] | None = None
+    """Readings of words of the text, before those of the studio."""
     dub: DubJob | None = None
     """Of a dub; None: the anchor speaks on its own target."""
     photo: PhotoJob | None = None
@@ -216,6 +220,8 @@ class Job:
         has_video = is_done and not self.makes_anchor and not is_check
         shown["video"] = f"{path}/video" if has_video else None
         shown["anchor_file"] = f"{path}/anchor" if is_done and self.makes_anchor else None
+        shown["poster"] = f"{path}/poster.jpg" if has_video else None
+        shown["script"] = f"{path}/script" if self.source == SCRIPT else None
         has_captions = self.has_script and not (self.dub is not None and self.dub.preview)
         shown["captions"] = f"{path}/captions" if is_done and has_captions else None
         shown["report"] = f"{path}/report" if is_done and (is_dub or is_check) else None

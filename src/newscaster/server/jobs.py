@@ -32,7 +32,7 @@ from typing import Any
 
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease, atomic_write, remove_left_overs
-from newscaster.server.anchor_registry import Library
+from newscaster.server.anchor_registry import Library, merged
 from newscaster.server.dub_process import DubWork
 from newscaster.server.footage_process import FootageWork
 from newscaster.server.http_errors import (
@@ -307,6 +307,17 @@ class JobQueue:
             raise RefusedError(f"the job has no {name}", status=NOT_FOUND)
         return path
 
+    def script(self, job_id: str) -> Path:
+        """Return the text that a job reads.
+
+        Raises:
+            RefusedError: there is no such job, or it reads none.
+        """
+        job = self.get(job_id)
+        if job.source != SCRIPT:
+            raise RefusedError("the job has no script", status=NOT_FOUND)
+        return self._folder / job.id / SCRIPT
+
     def training_folder(self, job_id: str) -> Path:
         """Return the folder of a job that trains an anchor.
 
@@ -408,6 +419,7 @@ class JobQueue:
 
     def _task(self, job: Job, folder: Path, anchor: Path) -> Task:
         """Return what the worker process of a job runs."""
+        words = merged(self._pronunciations, job.pronunciations)
         if job.dub is not None:
             return DubWork(
                 anchor=anchor,
@@ -416,7 +428,7 @@ class JobQueue:
                 job=job,
                 cache=self._track_folder(job.dub.video_id),
                 timestamp=self._timestamp,
-                pronunciations=self._pronunciations,
+                pronunciations=words,
             )
         return Work(
             anchor=anchor,
@@ -429,7 +441,8 @@ class JobQueue:
             openness=job.openness,
             smoothness=job.smoothness,
             timestamp=self._timestamp,
-            pronunciations=self._pronunciations,
+            pronunciations=words,
+            background=job.background,
         )
 
     async def _make(self, job: Job, folder: Path) -> Mapping[str, Any]:

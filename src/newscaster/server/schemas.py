@@ -31,7 +31,28 @@ class SpeakOptions(_Delivery):
     anchor: str | None = Field(None, max_length=200, description="Id of the anchor (default: the first).")
 
 
-class _LiveDelivery(_Delivery):
+class _Words(_Schema):
+    """How words of texts are read."""
+
+    pronunciations: dict[str, str] | None = Field(
+        None,
+        max_length=500,
+        description="Readings of written forms, such as `WHO`: `W.H.O`, before those of the studio.",
+    )
+
+
+class _Scene(_Schema):
+    """What is behind the person."""
+
+    background: str | None = Field(
+        None,
+        max_length=40,
+        description="Background behind the person: a colour (#rrggbb or a CSS name) or blur (default: the "
+        "footage's own).",
+    )
+
+
+class _LiveDelivery(_Delivery, _Words):
     """How an anchor speaks live."""
 
     look_ahead_ms: int | None = Field(
@@ -47,15 +68,8 @@ class SessionChange(_LiveDelivery):
     """Changes of a session; missing fields stay unchanged."""
 
 
-class NewSession(SpeakOptions, _LiveDelivery):
+class NewSession(SpeakOptions, _LiveDelivery, _Scene):
     """A live session."""
-
-    background: str | None = Field(
-        None,
-        max_length=40,
-        description="Background behind the person: a colour (#rrggbb or a CSS name) or blur (default: the "
-        "footage's own).",
-    )
 
     def to_options(self) -> SessionOptions:
         """Return the options of the session."""
@@ -65,6 +79,7 @@ class NewSession(SpeakOptions, _LiveDelivery):
             voice=self.voice,
             speed=self.speed,
             background=self.background,
+            pronunciations=self.pronunciations,
             articulation=Articulation(openness=self.openness, smoothness=self.smoothness),
         )
 
@@ -75,11 +90,22 @@ class Text(_Schema):
     text: str = Field(min_length=1, description="Text to speak; an empty line separates paragraphs.")
 
 
-class NewJob(SpeakOptions, Text):
+class VoiceSample(_Words):
+    """A sentence to hear a voice with."""
+
+    text: str = Field(
+        "Good evening. Here is the news.", min_length=1, max_length=300, description="The sentence."
+    )
+    voice: str | None = Field(None, max_length=200, description="Installed voice (default: the anchor's).")
+    speed: float = Field(1.0, ge=0.5, le=2, description="Speaking rate; 1 is the voice's own.")
+    anchor: str | None = Field(None, max_length=200, description="Id of the anchor (default: the first).")
+
+
+class NewJob(SpeakOptions, Text, _Words, _Scene):
     """A video of a script."""
 
 
-class NewAudioJob(SpeakOptions):
+class NewAudioJob(SpeakOptions, _Scene):
     """A video of an audio file."""
 
     title: str = Field("Audio file", min_length=1, max_length=80, description="Title in lists.")
@@ -167,7 +193,7 @@ class DubSettings(SpeakOptions):
     )
 
 
-class NewDub(DubSettings):
+class NewDub(DubSettings, _Words):
     """A dub to a text, to captions, or, without either, to the video's own audio."""
 
     text: str | None = Field(None, min_length=1, description="Text to speak.")
