@@ -60,7 +60,11 @@ def test_texts_of_a_file_are_escaped_and_paths_are_left_out(
 ) -> None:
     def verify(path: Path) -> Verified:
         return Verified(
-            path, "broken", (f"'{path}' differs\x1b[2J",), generator="<b>\x07", ingredients=("\x00",)
+            path=path,
+            verdict="broken",
+            reasons=(f"'{path}' differs\x1b[2J",),
+            generator="<b>\x07",
+            ingredients=("\x00",),
         )
 
     monkeypatch.setattr(provenance, "verify", verify)

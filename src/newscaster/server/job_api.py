@@ -90,6 +90,16 @@ async def faces(video: str, studio: TheStudio, anchor: str | None = None) -> dic
 
 
 @router.get(
+    "/videos/{video}/faces.jpg",
+    summary="The frames with faces below each other, each face with its box and its number, as JPEG",
+    response_class=FileResponse,
+)
+async def faces_image(video: str, studio: TheStudio, anchor: str | None = None) -> FileResponse:
+    path = await studio.videos.faces_image(video, studio.library.resolve(anchor))
+    return FileResponse(path, media_type="image/jpeg")
+
+
+@router.get(
     "/videos/{video}/{kind}/{number}.jpg",
     summary="Image of a face, or of a frame with faces, as JPEG",
     response_class=FileResponse,

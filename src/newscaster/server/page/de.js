@@ -303,7 +303,7 @@ export const de = {
   "Unchanged since it was signed, but the certificate of the signer is not valid yet.": "Unverändert, seit es signiert wurde, aber das Zertifikat gilt noch nicht.",
   "Unchanged since it was signed, but the certificate of the signer was revoked.": "Unverändert, seit es signiert wurde, aber das Zertifikat wurde widerrufen.",
   "Unchanged since it was signed, but the certificate of the signer must not sign videos.": "Unverändert, seit es signiert wurde, aber das Zertifikat darf keine Videos signieren.",
-  "It has no manifest: nobody states how it was made.": "Es hat kein Manifest: Niemand gibt an, wie es entstanden ist.",
+  "It has no manifest: no one states how it was made.": "Es hat kein Manifest: Niemand gibt an, wie es entstanden ist.",
   "It has no manifest, but it carries the watermark of newscaster: a synthetic video.": "Es hat kein Manifest, trägt aber das Wasserzeichen von newscaster: ein synthetisches Video.",
   "It has a manifest that cannot be checked.": "Es hat ein Manifest, das nicht geprüft werden kann.",
   "Reason": "Grund",

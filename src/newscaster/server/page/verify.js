@@ -16,7 +16,7 @@ const HEADLINES = {
   not_yet_valid: "Unchanged since it was signed, but the certificate of the signer is not valid yet.",
   revoked: "Unchanged since it was signed, but the certificate of the signer was revoked.",
   unfit: "Unchanged since it was signed, but the certificate of the signer must not sign videos.",
-  unsigned: "It has no manifest: nobody states how it was made.",
+  unsigned: "It has no manifest: no one states how it was made.",
   marked: "It has no manifest, but it carries the watermark of newscaster: a synthetic video.",
 };
 const UNCHECKED = "It has a manifest that cannot be checked.";
