@@ -3,8 +3,8 @@
 Each runs in a worker process. A job is a folder: the speech, the finished video, and `job.json`, which is
 replaced at every step. A dub also has the video that it dubs there, whatever becomes of the upload. An anchor
 that a job made stays in the folder of the job, and is served until the job is removed. A studio that was
-stopped or killed therefore resumes its jobs at the next start; a training goes on where it was. A lease of
-the folder ensures that no other studio works in it.
+stopped or killed therefore resumes its jobs at the next start; a training continues. A lease of the
+folder ensures that no other studio works in it.
 
 ::
 

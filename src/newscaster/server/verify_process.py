@@ -66,8 +66,9 @@ def _is_same(mark: str | None, statement: Statement | None) -> bool | None:
 
 
 def _statement(statement: Statement) -> dict[str, Any]:
+    people: list[Statement | FurtherPerson] = [statement, *statement.others]
     return {
-        "people": [_person(person) for person in (statement, *statement.others)],
+        "people": [_person(person) for person in people],
         "frames": statement.frames,
         "synthesised_frames": statement.synthesised_frames,
         "synthetic_target": statement.synthetic_target,

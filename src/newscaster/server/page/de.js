@@ -3,7 +3,7 @@
 export const de = {
   // The page
   "Skip to speech": "Zum Sprechen springen",
-  "Off air": "Nicht auf Sendung",
+  "Off air": "Nicht live",
   "Connecting": "Verbinden",
   "No answer": "Keine Antwort",
   "Speaking": "Spricht",
@@ -79,7 +79,7 @@ export const de = {
   "{number} of {count}, ": "{number} von {count}, ",
   "Checking the footage": "Die Aufnahmen werden geprüft",
   "The check waits for other work": "Die Prüfung wartet auf andere Arbeit",
-  "{count} measures are good": "{count} Messungen sind gut",
+  "Good measures: {count}": "Gute Messungen: {count}",
   "{count} videos, {time}": "{count} Videos, {time}",
   "{name} will appear after the current speech or recording.": "{name} erscheint nach dem Sprechen oder der Aufnahme.",
   // Sources of speech

@@ -124,7 +124,7 @@ export class Footage {
     $("new-report").dataset.verdict = report.verdict;
     $("new-headline").textContent = report.headline;
     $("new-points").replaceChildren(...others.map(point), ...report.notes.map((note) => element("li", note)));
-    $("new-good-title").textContent = t("{count} measures are good", { count: good.length });
+    $("new-good-title").textContent = t("Good measures: {count}", { count: good.length });
     $("new-good").replaceChildren(...good.map(point));
     $("new-good").parentElement.hidden = !good.length;
     $("new-report").hidden = false;

@@ -1,4 +1,4 @@
-// The texts of the page. English texts are written where they are used; a table translates them.
+// The texts of the page. The code has the English ones, and a table their translations.
 
 import { de } from "/page/de.js";
 
