@@ -499,7 +499,7 @@ def _joined(
     devices: int, nodes: int, work: Path, minutes: float, target_minutes: float | None, renderer: str
 ) -> Launcher:
     """Return the launcher of a training's processes; in all but the first, help with it and exit."""
-    _need_training()
+    need_training()
     from newscaster.training.distributed import Launcher
 
     launcher = Launcher(devices, nodes)
@@ -767,8 +767,12 @@ def _run_folder(
     return folder / f"{kind}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]}"
 
 
-def _need_training() -> None:
-    # Only checked, not imported: fail before an hour of preparation.
+def need_training() -> None:
+    """Check that the packages of the extra ``train`` are installed, without importing them.
+
+    Raises:
+        MissingExtraError: one is missing.
+    """
     from importlib.util import find_spec
 
     for package in ("torch", "onnx"):

@@ -7,7 +7,7 @@ import numpy as np
 
 from making_media import KINDS, numbered, tone, write_media
 from newscaster import media
-from newscaster.server.dub_process import _kept, write_playable
+from newscaster.server.dub_process import _kept, numbered_faces, write_playable
 from newscaster.synthesis.dub_options import DubResult, KeptFrames
 
 
@@ -52,3 +52,17 @@ def test_kept_frames_are_noted_in_one_line() -> None:
     assert _kept(result(*parts)) == [
         "15 of 100 frames keep their own mouth: A, B. The report has their times"
     ]
+
+
+def test_faces_get_their_box_and_their_number() -> None:
+    frame = np.zeros((400, 800, 3), np.uint8)
+    boxes = {0: np.array([0.1, 0.25, 0.3, 0.75]), 3: np.array([0.6, 0.25, 0.8, 0.75])}
+    shown = np.asarray(numbered_faces(frame, boxes))
+    assert shown.shape == frame.shape
+    assert (shown[200, [80, 240, 480, 640]] == 255).all()  # left and right sides
+    assert (shown[[100, 300], 160] == 255).all()
+    assert not shown[200, [40, 160, 400, 560, 700]].any()
+    digits = [shown[102:130, left + 4 : left + 30] for left in (80, 480)]
+    assert all((digit == 255).any() for digit in digits)
+    assert (digits[0] != digits[1]).any()
+    assert not frame.any()  # a copy

@@ -202,6 +202,7 @@ def test_a_video_from_its_faces_to_its_dub(tmp_path: Path) -> None:
         for image in (face["image"], found["frames"][0]["image"]):
             assert studio.get(image).content.startswith(b"\xff\xd8")
         assert studio.get(f"/v1/videos/{video}/faces/7.jpg").status_code == 404
+        assert studio.get(f"/v1/videos/{video}/faces.jpg").content[:3] == b"\xff\xd8\xff"
         job = studio.post("/v1/jobs/dub", json={"video": video, "face": 0}).json()["id"]
         done = until(
             lambda: (state := studio.get(f"/v1/jobs/{job}").json())["state"] in ("done", "failed") and state

@@ -314,3 +314,13 @@ def test_the_page_loads_nothing_from_other_hosts(studio: TestClient) -> None:
         assert "https://" not in outside
     assert studio.get("/page/../app.py").status_code == 404
     assert studio.get("/page/%2e%2e/app.py").status_code == 404
+
+
+def test_only_named_origins_may_frame_an_embedded_anchor(open_studio: OpenStudio) -> None:
+    studio = open_studio(origins=("https://news.example",))
+    policies = {
+        path: studio.get(path).headers["content-security-policy"].partition("frame-ancestors ")[2]
+        for path in ("/", "/embed/tiny", "/output/session", "/page/embed.js")
+    }
+    assert policies.pop("/embed/tiny") == "'self' https://news.example"
+    assert set(policies.values()) == {"'none'"}

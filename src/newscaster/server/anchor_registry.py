@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -247,3 +247,14 @@ def reading_for(
         names = ", ".join(installed) or "none: install one with: pip install 'newscaster[tts]'"
         raise RefusedError(f"there is no voice {quoted(voice)} here; installed are {names}", status=NOT_FOUND)
     return Reading(voice=voice, speed=speed, pronunciations=pronunciations)
+
+
+def merged(base: Pronunciations | None, readings: Mapping[str, str] | None) -> Pronunciations | None:
+    """Return the pronunciations of a client and of the studio; None: the user's own file, if there is one.
+
+    Raises:
+        InputError: a form or a reading cannot be used.
+    """
+    if not readings:
+        return base
+    return (Pronunciations.of_user() if base is None else base).with_more(readings)

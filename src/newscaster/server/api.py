@@ -15,7 +15,8 @@ from fastapi import Depends, Request, Response, WebSocket
 from fastapi.responses import FileResponse
 from pydantic import ValidationError
 
-from newscaster.errors import NewscasterError
+from newscaster import pipelines
+from newscaster.errors import MissingExtraError, NewscasterError
 from newscaster.media.containers import MP4
 from newscaster.server.api_requests import AUDIO_BODY, TheStudio, new_router, studio_of, upload_audio
 from newscaster.server.http_errors import (
@@ -74,11 +75,20 @@ async def info(studio: TheStudio) -> dict[str, Any]:
         "version": VERSION,
         "instance": studio.settings.instance,
         "voices": studio.voices,
+        "can_train": _can_train(),
         "look_ahead_ms": studio.settings.look_ahead_ms,
         "ice_servers": ice_servers(studio.settings.turn, studio.settings.turn_secret),
         "limits": asdict(studio.settings.limits),
         "synthetic": "Everything this studio shows is synthetic: the mouth is generated.",
     }
+
+
+def _can_train() -> bool:
+    try:
+        pipelines.need_training()
+    except MissingExtraError:
+        return False
+    return True
 
 
 @router.get("/anchors", summary="The anchors of this studio")
@@ -213,7 +223,9 @@ async def remove_recording(recording: str, studio: TheStudio) -> None:
 
 
 @router.websocket("/sessions/{session}/socket")
-async def session_socket(socket: WebSocket, session: str, output: str = "none") -> None:
+async def session_socket(
+    socket: WebSocket, session: str, output: str = "none", captions: bool = False
+) -> None:
     """Control a session that was started over HTTP."""
     await socket.accept()
     try:
@@ -223,7 +235,8 @@ async def session_socket(socket: WebSocket, session: str, output: str = "none") 
     except NewscasterError as error:
         await _turn_away(socket, error)
         return
-    await Conversation(socket, live_session, output=output, limits=studio.settings.limits).run()
+    limits = studio.settings.limits
+    await Conversation(socket, live_session, output=output, limits=limits, captions=captions).run()
 
 
 @router.websocket("/stream")
@@ -237,6 +250,9 @@ async def stream(socket: WebSocket) -> None:
             first = parsed(await _received(socket), studio.settings.limits)
         output = first.pop("output", "mp4")
         _check_output(output)
+        captions = first.pop("captions", False)
+        if not isinstance(captions, bool):
+            raise RefusedError(f"captions is {quoted(captions)}; expected true or false")
         if first.pop("type", "session") != "session":
             raise RefusedError(
                 "the type of the first message must be session, or missing. Send "
@@ -252,7 +268,8 @@ async def stream(socket: WebSocket) -> None:
         return
     try:
         await socket.send_json({"type": "session", **session.to_json()})
-        await Conversation(socket, session, output=output, limits=studio.settings.limits).run()
+        limits = studio.settings.limits
+        await Conversation(socket, session, output=output, limits=limits, captions=captions).run()
     finally:
         await studio.end(session)
 

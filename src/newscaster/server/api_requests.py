@@ -7,11 +7,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
-from newscaster.server.anchor_registry import reading_for
+from newscaster.server.anchor_registry import merged, reading_for
 from newscaster.server.middleware import API
 from newscaster.server.schemas import ErrorReply, SpeakOptions
 from newscaster.server.speech_upload import KINDS
 from newscaster.server.studio import Studio
+from newscaster.server.video_upload import KINDS as VIDEO_KINDS
+from newscaster.synthesis.background import check_plain_background
 
 AUDIO_BODY = {
     "requestBody": {
@@ -21,6 +23,14 @@ AUDIO_BODY = {
     }
 }
 """OpenAPI of a request whose body is an audio file."""
+VIDEO_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": f"A video: {VIDEO_KINDS}.",
+        "content": {"video/*": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+"""OpenAPI of a request whose body is a video."""
 
 
 def new_router() -> APIRouter:
@@ -49,8 +59,14 @@ def job_options(studio: Studio, options: SpeakOptions) -> dict[str, Any]:
     """Return fields of a Job."""
     anchor = studio.library.resolve(options.anchor)
     reading = reading_for(anchor, voice=options.voice, speed=options.speed, installed=studio.voices)
+    words = getattr(options, "pronunciations", None)
+    merged(studio.settings.pronunciations, words)  # checks them
+    background = getattr(options, "background", None)
+    check_plain_background(background)
     return {
         "anchor": anchor,
+        "background": background,
+        "pronunciations": words,
         "voice": reading.voice,
         "speed": options.speed,
         "openness": options.openness,

@@ -25,6 +25,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease
+from newscaster.server.anchor_api import router as anchor_router
 from newscaster.server.api import of_validation, router
 from newscaster.server.connections import Connections
 from newscaster.server.http_errors import (
@@ -36,11 +37,13 @@ from newscaster.server.http_errors import (
     status_of,
 )
 from newscaster.server.job_api import router as job_router
+from newscaster.server.media_api import router as media_router
 from newscaster.server.middleware import API, App, Message, Receive, Scope, SecurityMiddleware, Send
 from newscaster.server.probes import router as probe_router
 from newscaster.server.settings import Settings
 from newscaster.server.studio import Studio
 from newscaster.system.native_calls import allow_open_files, preempt_less
+from newscaster.server.voice_api import router as voice_router
 from newscaster.system.os_errors import fault
 from newscaster.texts import quoted
 from newscaster.version import VERSION
@@ -83,6 +86,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.studio = studio
     app.include_router(router)
     app.include_router(job_router)
+    app.include_router(anchor_router)
+    app.include_router(voice_router)
+    app.include_router(media_router)
     app.include_router(probe_router)
     app.add_exception_handler(NewscasterError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -101,6 +107,14 @@ def create_app(settings: Settings) -> FastAPI:
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(PAGE / "index.html")
+
+    @app.get("/embed/{anchor}", include_in_schema=False)
+    async def embed(anchor: str) -> FileResponse:
+        return FileResponse(PAGE / "embed.html")
+
+    @app.get("/output/{session}", include_in_schema=False)
+    async def output(session: str) -> FileResponse:
+        return FileResponse(PAGE / "output.html")
 
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
     return app

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from newscaster import media
 from newscaster.server.job_process import without_folder
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 _FACE_SIDE, _FRAME_SIDE = 160, 960
 """Maximum sides of the images in pixels."""
+_SHEET_SIDE = 8 * _FRAME_SIDE
 _JPEG_QUALITY = 85
+FACES = "faces.jpg"
+"""All frames with faces below each other, with boxes and numbers."""
 _PLAYABLE_CRF = 20
 
 
@@ -31,6 +35,7 @@ _PLAYABLE_CRF = 20
 class DubWork:
     """Inputs of a job that dubs a video; its outputs have fixed names in its folder."""
 
+    starts_processes: ClassVar[bool] = False
     anchor: Path
     backend: str | None
     folder: Path
@@ -161,6 +166,7 @@ def write_playable(original: Path, path: Path, progress: Progress) -> None:
 class FacesWork:
     """A search for the faces in a video. Writes their images."""
 
+    starts_processes: ClassVar[bool] = False
     anchor: Path
     video: Path
     out: Path
@@ -185,6 +191,9 @@ class FacesWork:
             _write_jpeg(face.image, self.out / face_image(face.number), side=_FACE_SIDE)
         for number, frame in enumerate(found.frames):
             _write_jpeg(frame.image, self.out / frame_image(number), side=_FRAME_SIDE)
+        if found.frames:
+            numbered = [numbered_faces(frame.image, frame.boxes) for frame in found.frames]
+            _write_jpeg(_stacked(numbered), self.out / FACES, side=_SHEET_SIDE)
         frames = [
             {
                 "seconds": frame.seconds,
@@ -194,6 +203,35 @@ class FacesWork:
         ]
         faces = [{"is_anchor": face.is_person, "frame": face.frame} for face in found.faces]
         return {"faces": faces, "frames": frames}
+
+
+def numbered_faces(image: ImageU8, boxes: Mapping[int, Any]) -> Image.Image:
+    """Draw the box and the number of each face into a copy of a frame, which is `_FRAME_SIDE` at most.
+
+    Args:
+        image: the frame.
+        boxes: by the number of the face: left, top, right and bottom, relative to the frame, 0 to 1.
+    """
+    shown = Image.fromarray(image)
+    shown.thumbnail((_FRAME_SIDE, _FRAME_SIDE))
+    draw, width, height = ImageDraw.Draw(shown), shown.width, shown.height
+    font = ImageFont.load_default(size=max(12, height // 16))
+    for number, box in boxes.items():
+        left, top, right, bottom = np.asarray(box, float) * (width, height, width, height)
+        draw.rectangle((left, top, right, bottom), outline="white", width=max(2, height // 160))
+        text = (left + 4, top + 2, str(number))
+        draw.text(text[:2], text[2], fill="white", font=font, stroke_width=2, stroke_fill="black")
+    return shown
+
+
+def _stacked(images: Sequence[Image.Image]) -> ImageU8:
+    """Return images below each other."""
+    sheet = Image.new("RGB", (max(image.width for image in images), sum(image.height for image in images)))
+    top = 0
+    for image in images:
+        sheet.paste(image, (0, top))
+        top += image.height
+    return np.asarray(sheet)
 
 
 def face_image(number: int) -> str:

@@ -9,53 +9,40 @@ from typing import Annotated, Any, Literal
 from fastapi import Query, Request
 from fastapi.responses import FileResponse
 
-from newscaster.consent import valid_consent
 from newscaster.errors import InputError
-from newscaster.formats.anchor_info import check_labels
 from newscaster.media.containers import MP4
-from newscaster.server.api_requests import AUDIO_BODY, TheStudio, job_options, new_router, upload_audio
+from newscaster.server.api_requests import (
+    AUDIO_BODY,
+    VIDEO_BODY,
+    TheStudio,
+    job_options,
+    new_router,
+    upload_audio,
+)
 from newscaster.server.http_errors import RefusedError
 from newscaster.server.job_record import (
-    ANCHOR,
     CAPTIONS,
     ORIGINAL_STEM,
     PLAYABLE,
     REPORT,
+    SCRIPT,
     VIDEO,
     DubJob,
-    PhotoJob,
 )
-from newscaster.server.photo_process import KINDS as PHOTO_KINDS
 from newscaster.server.schemas import (
     DubSettings,
     NewAudioDub,
     NewAudioJob,
     NewDub,
     NewJob,
-    NewPhotoAnchor,
 )
 from newscaster.server.speech_upload import JOB_AUDIO_STEM
 from newscaster.server.studio import Studio
-from newscaster.server.video_upload import KINDS as VIDEO_KINDS
 from newscaster.server.videos import Video
 from newscaster.server.websocket import text_of
 from newscaster.speech.cued_script import parse_cues
 from newscaster.speech.plain_text import plain_text
 
-_VIDEO_BODY = {
-    "requestBody": {
-        "required": True,
-        "description": f"A video: {VIDEO_KINDS}.",
-        "content": {"video/*": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
-_PHOTO_BODY = {
-    "requestBody": {
-        "required": True,
-        "description": f"A photograph: {PHOTO_KINDS}.",
-        "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
 _CAPTION_FILE = "the caption file"
 _MEDIA_TYPES = {
     ".mp4": MP4.media_type,
@@ -72,7 +59,7 @@ async def videos(studio: TheStudio) -> list[dict[str, Any]]:
     return [video.to_json() for video in studio.videos.list()]
 
 
-@router.post("/videos", status_code=201, summary="Upload a video to dub", openapi_extra=_VIDEO_BODY)
+@router.post("/videos", status_code=201, summary="Upload a video to dub", openapi_extra=VIDEO_BODY)
 async def new_video(
     request: Request,
     studio: TheStudio,
@@ -100,6 +87,16 @@ async def remove_video(video: str, studio: TheStudio) -> None:
 async def faces(video: str, studio: TheStudio, anchor: str | None = None) -> dict[str, Any]:
     """Boxes are relative to the frame, 0 to 1. `is_anchor`: the face is that of the anchor's person."""
     return await studio.videos.faces(video, studio.library.resolve(anchor))
+
+
+@router.get(
+    "/videos/{video}/faces.jpg",
+    summary="The frames with faces below each other, each face with its box and its number, as JPEG",
+    response_class=FileResponse,
+)
+async def faces_image(video: str, studio: TheStudio, anchor: str | None = None) -> FileResponse:
+    path = await studio.videos.faces_image(video, studio.library.resolve(anchor))
+    return FileResponse(path, media_type="image/jpeg")
 
 
 @router.get(
@@ -180,38 +177,6 @@ async def new_audio_dub(
         audio.unlink(missing_ok=True)
 
 
-@router.post(
-    "/jobs/photo",
-    status_code=202,
-    summary="Make an anchor of the person in a photograph",
-    openapi_extra=_PHOTO_BODY,
-)
-async def new_photo_anchor(
-    new: Annotated[NewPhotoAnchor, Query()], request: Request, studio: TheStudio
-) -> dict[str, Any]:
-    """When the job is done, its `anchor` is an id of `/v1/anchors`, until the job is removed."""
-    studio.jobs.check_room()
-    name = new.name.strip()
-    check_labels(name, ())
-    valid_consent(new.consent)
-    made = PhotoJob(consent=new.consent, motion=new.motion, blinks=new.blinks, face=new.face)
-    photo = await studio.uploads.receive_photo(
-        request.stream(), content_length=request.headers.get("content-length")
-    )
-    try:
-        return studio.jobs.add_photo(photo, name=name, made=made).to_json()
-    finally:
-        photo.unlink(missing_ok=True)
-
-
-@router.get(
-    "/jobs/{job}/anchor", summary="Anchor that a job has made of a photograph", response_class=FileResponse
-)
-async def job_anchor(job: str, studio: TheStudio) -> FileResponse:
-    path = studio.jobs.file(job, ANCHOR)
-    return FileResponse(path, media_type="application/octet-stream", filename=f"newscaster-{job}.anchor")
-
-
 def _script(new: NewDub, max_characters: int) -> tuple[str | None, bytes | None]:
     """Return the name and the content of the file to read aloud; None: the video's own audio is followed.
 
@@ -225,7 +190,7 @@ def _script(new: NewDub, max_characters: int) -> tuple[str | None, bytes | None]
         text = text_of(new.text, max_characters=max_characters)
         if not any(character.isalnum() for character in plain_text(text).text):
             raise RefusedError("the text contains no word to speak; give at least one sentence")
-        return "script.txt", text.encode()
+        return SCRIPT, text.encode()
     if new.captions is not None:
         captions = text_of(new.captions, max_characters=max_characters)
         try:
@@ -295,7 +260,9 @@ async def job_captions(job: str, studio: TheStudio) -> FileResponse:
 
 
 @router.get(
-    "/jobs/{job}/report", summary="What a dub has rewritten and kept, as JSON", response_class=FileResponse
+    "/jobs/{job}/report",
+    summary="Report of a dub or a check of footage, as JSON",
+    response_class=FileResponse,
 )
 async def job_report(job: str, studio: TheStudio) -> FileResponse:
     path = studio.jobs.file(job, REPORT)

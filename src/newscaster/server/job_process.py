@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from newscaster.errors import NewscasterError
 from newscaster.server.http_errors import sentence
@@ -38,6 +38,10 @@ _END_SECONDS = 5.0
 
 class Task(Protocol):
     """What a worker process runs. It is pickled."""
+
+    @property
+    def starts_processes(self) -> bool:
+        """Whether it starts processes of its own."""
 
     @property
     def folder(self) -> Path:
@@ -69,6 +73,10 @@ class Work:
     """Address of a time-stamp authority for the video's signature."""
     pronunciations: Pronunciations | None = None
     """How words of the text are read; None: the user's own file, if there is one."""
+    background: str | None = None
+    """See :class:`newscaster.server.job_record.Job`."""
+
+    starts_processes: ClassVar[bool] = False
 
     @property
     def folder(self) -> Path:
@@ -92,6 +100,7 @@ class Work:
             style=Style(
                 reading=reading if is_text else None,
                 articulation=Articulation(openness=self.openness, smoothness=self.smoothness),
+                background=self.background,
             ),
             progress=partial(progress, ""),
         )
@@ -132,7 +141,8 @@ def _watch(work: Task, ended: threading.Event, progress: Progress) -> Mapping[st
     """Start the process and receive its messages, in a thread."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_do, args=(work, theirs), daemon=True, name="newscaster-job")
+    is_daemon = not work.starts_processes  # daemons may not
+    process = context.Process(target=_do, args=(work, theirs), daemon=is_daemon, name="newscaster-job")
     process.start()
     theirs.close()
     result: dict[str, Any] | None = None

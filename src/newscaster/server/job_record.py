@@ -1,11 +1,11 @@
-"""The record of a job: what is to be rendered, its state, and the JSON that clients get."""
+"""The record of a job: what is to be made, its state, and the JSON that clients get."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,16 +20,25 @@ STATES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED)
 RECORD = "job.json"
 VIDEO, CAPTIONS, REPORT = "video.mp4", "captions.vtt", "report.json"
 ANCHOR = "made.anchor"
-"""The anchor that was made of a photograph."""
+"""The anchor that was made of a photograph or of footage."""
 PHOTO_STEM = "photo"
 """File name, without suffix, of the photograph in the folder of a job."""
 PLAYABLE = "original-playable.mp4"
 """A copy of the original that browsers play: of a preview, or if they do not play the original itself."""
 ORIGINAL_STEM = "original"
 """File name, without suffix, of the video to dub in the folder of a job."""
+FOOTAGE_STEM = "footage"
+"""File name, without number and suffix, of each video of footage in the folder of a job."""
+TRAINING_WORK = "work"
+"""Working directory of a training, in the folder of its job: a training that was stopped goes on from it."""
+PREVIEW, FIGURES = "preview.png", "figures.json"
+"""What a training shows of itself: an image of the network's output, and figures on held-out frames."""
+SCRIPT = "script.txt"
 _SCRIPTS = (".txt", ".srt", ".vtt")
-_STARTS = {"track": 0.0, "render": 0.5}
+_DUB_STARTS = {"track": 0.0, "render": 0.5}
 """Progress of a dub at which each phase starts; they take about as long as each other."""
+_TRAINING_STARTS = {"track": 0.0, "look": 0.1, "crop": 0.12, "motion": 0.2, "rendering": 0.35, "matte": 0.95}
+"""Progress of a training at which each phase starts, as for twelve minutes and two minutes of footage."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,34 +106,65 @@ class PhotoJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FootageJob:
+    """What a job has that checks footage, or trains an anchor of it."""
+
+    files: tuple[str, ...]
+    """The videos, in the folder of the job."""
+    titles: tuple[str, ...]
+    """The client's names of them, for display only."""
+    video_ids: tuple[str, ...]
+    """Ids of the uploads that they came from."""
+    check: bool = False
+    """Whether the footage is only checked."""
+    consent: str = ""
+    """Of the person, to a training: see :meth:`newscaster.Consent.of`."""
+    minutes: float = 12.0
+    """Training time of the rendering network."""
+    renderer: str = "unet"
+    face: int | None = None
+    """Number of the person, from the left; None: the one who is visible and speaks most."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON of the API."""
+        return {name: value for name, value in asdict(self).items() if name != "files"}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """A video, or an anchor of a photograph, in the queue, in progress, or finished."""
+    """A video, an anchor, or a check of footage, in the queue, in progress, or finished."""
 
     id: str
     anchor: str
-    """Id of the anchor: of one that is made of a photograph, that of the job."""
+    """Id of the anchor: of one that the job makes, and of a check, that of the job."""
     title: str
     """First words of the script, the client's name of the audio or the video, or the name of the new anchor;
     for display only."""
     source: str
     """File to speak, in the folder of the job: script.txt, audio, or cues. Of a dub without a speech, the
-    video itself; or the photograph."""
+    video itself; or the photograph, or the first video of footage."""
     voice: str | None = None
     speed: float = 1.0
     openness: float = 1.0
     smoothness: float = 1.0
+    background: str | None = None
+    """A colour or "blur"; None: the footage's own."""
+    pronunciations: Mapping[str, str] | None = None
+    """Readings of words of the text, before those of the studio."""
     dub: DubJob | None = None
     """Of a dub; None: the anchor speaks on its own target."""
     photo: PhotoJob | None = None
     """Of an anchor that is made of a photograph."""
+    footage: FootageJob | None = None
+    """Of a check of footage, or an anchor that is trained on it."""
     created: str = ""
     state: str = QUEUED
     phase: str | None = None
-    """Of a running dub: track, render, or convert."""
+    """Of a running dub: track, render, or convert; of a check or a training, that of `newscaster.train`."""
     frames: int = 0
-    """Frames done in this phase."""
+    """Frames done in this phase, or thousandths of a training's."""
     total: int = 0
-    """Total frames; 0 while unknown."""
+    """Total frames, or thousandths; 0 while unknown."""
     seconds: float | None = None
     """Length of the finished video."""
     error: str | None = None
@@ -148,22 +188,43 @@ class Job:
         if self.state == DONE:
             return 1.0
         done = self.frames / self.total if self.total else 0.0
-        if self.phase is None:
+        if self.phase is None or (self.footage is not None and self.footage.check):
             return done
-        return min(1.0, _STARTS.get(self.phase, 1.0) + _STARTS["render"] * done)
+        starts = _DUB_STARTS if self.footage is None else _TRAINING_STARTS
+        start = starts.get(self.phase, 1.0)
+        end = min((other for other in starts.values() if other > start), default=1.0)
+        return min(1.0, start + (end - start) * done)
+
+    @property
+    def makes_anchor(self) -> bool:
+        """Whether its result is an anchor."""
+        return self.photo is not None or (self.footage is not None and not self.footage.check)
+
+    @property
+    def video_ids(self) -> tuple[str, ...]:
+        """Ids of the uploads that it came from."""
+        if self.footage is not None:
+            return self.footage.video_ids
+        return () if self.dub is None else (self.dub.video_id,)
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON of the API."""
         shown: dict[str, object] = {name: value for name, value in asdict(self).items() if name != "source"}
         path = f"/v1/jobs/{self.id}"
-        is_done, is_dub = self.state == DONE, self.dub is not None
+        is_done, is_dub, is_check = self.state == DONE, self.dub is not None, False
+        if self.footage is not None:
+            shown["footage"], is_check = self.footage.to_json(), self.footage.check
+            shown["training"] = None if is_check else f"{path}/training"
         shown["dub"] = None if self.dub is None else self.dub.to_json()
         shown["progress"] = self.progress
-        shown["video"] = f"{path}/video" if is_done and self.photo is None else None
-        shown["anchor_file"] = f"{path}/anchor" if is_done and self.photo is not None else None
+        has_video = is_done and not self.makes_anchor and not is_check
+        shown["video"] = f"{path}/video" if has_video else None
+        shown["anchor_file"] = f"{path}/anchor" if is_done and self.makes_anchor else None
+        shown["poster"] = f"{path}/poster.jpg" if has_video else None
+        shown["script"] = f"{path}/script" if self.source == SCRIPT else None
         has_captions = self.has_script and not (self.dub is not None and self.dub.preview)
         shown["captions"] = f"{path}/captions" if is_done and has_captions else None
-        shown["report"] = f"{path}/report" if is_done and is_dub else None
+        shown["report"] = f"{path}/report" if is_done and (is_dub or is_check) else None
         shown["original"] = f"{path}/original" if is_done and is_dub else None
         return shown
 
@@ -182,33 +243,43 @@ def read_record(path: Path) -> Job:
         DubJob(**fields["dub"])
     if fields.get("photo") is not None:
         PhotoJob(**fields["photo"])
+    if fields.get("footage") is not None:
+        FootageJob(**fields["footage"])
     job = TypeAdapter(Job).validate_json(text, strict=True)
-    files = [job.source] if job.dub is None else [job.source, job.dub.original]
+    files = [job.source, *(() if job.dub is None else (job.dub.original,))]
+    files += () if job.footage is None else job.footage.files
     if job.state not in STATES or any(not name or Path(name).name != name for name in files):
         raise ValueError(job.state)
     return job
 
 
-def write_sources(folder: Path, job: Job, content: bytes | Path | None, video: Path | None) -> None:
+def write_sources(folder: Path, job: Job, content: bytes | Path | None, videos: Mapping[str, Path]) -> None:
     """Write the files that a job reads to its folder.
 
     Args:
         folder: folder of the job.
         job: the job.
         content: its speech: bytes, a file that is moved, or None for the audio of the video.
-        video: of a dub; its content is shared, or copied.
+        videos: of a dub or footage, by their names in the folder; their content is shared, or copied.
 
     Raises:
         OSError: they cannot be written.
     """
     source = folder / job.source
-    if video is not None and job.dub is not None:
-        _link(video, folder / job.dub.original)
+    for name, video in videos.items():
+        _link(video, folder / name)
     if isinstance(content, bytes):
         source.write_bytes(content)
     elif content is not None:
         shutil.move(content, source)
     sync_file(source)
+
+
+def remove_footage(folder: Path) -> None:
+    """Remove the footage of a job, and what was prepared from it."""
+    shutil.rmtree(folder / TRAINING_WORK, ignore_errors=True)
+    for path in folder.glob(f"{FOOTAGE_STEM}-*"):
+        path.unlink(missing_ok=True)
 
 
 def _link(video: Path, path: Path) -> None:

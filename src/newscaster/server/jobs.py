@@ -1,10 +1,10 @@
-"""Jobs: videos of long scripts and audio files, dubs, and anchors of photographs, one after another.
+"""Jobs: videos of long scripts and audio files, dubs, new anchors, and checks of footage, one after another.
 
 Each runs in a worker process. A job is a folder: the speech, the finished video, and `job.json`, which is
 replaced at every step. A dub also has the video that it dubs there, whatever becomes of the upload. An anchor
-that was made of a photograph stays in the folder of its job, and is served until the job is removed. A studio
-that was stopped or killed therefore resumes its jobs at the next start. A lease of the folder ensures that no
-other studio works in it.
+that a job made stays in the folder of the job, and is served until the job is removed. A studio that was
+stopped or killed therefore resumes its jobs at the next start; a training continues. A lease of the
+folder ensures that no other studio works in it.
 
 ::
 
@@ -21,18 +21,20 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease, atomic_write, remove_left_overs
-from newscaster.server.anchor_registry import Library
+from newscaster.server.anchor_registry import Library, merged
 from newscaster.server.dub_process import DubWork
+from newscaster.server.footage_process import FootageWork
 from newscaster.server.http_errors import (
     CLOSING,
     CONFLICT,
@@ -55,10 +57,13 @@ from newscaster.server.job_record import (
     QUEUED,
     RECORD,
     RUNNING,
+    SCRIPT,
     VIDEO,
+    FootageJob,
     Job,
     PhotoJob,
     read_record,
+    remove_footage,
     write_sources,
 )
 from newscaster.server.photo_process import PhotoWork
@@ -185,7 +190,7 @@ class JobQueue:
     def add_script(self, text: str, *, words: str | None = None, **options: Any) -> Job:
         """Add a job that reads a text; `words` is its plain text if known, `options` are fields of Job."""
         title = without_controls(plain_text(text).text if words is None else words)
-        return self._add(title, "script.txt", text.encode(), **options)
+        return self._add(title, SCRIPT, text.encode(), **options)
 
     def add_audio(self, audio: Path, *, title: str, **options: Any) -> Job:
         """Add a job that speaks an audio file, which is moved into its folder."""
@@ -203,7 +208,8 @@ class JobQueue:
             title: name of the video, for display.
             options: fields of Job.
         """
-        return self._add(without_controls(title), source, content, video=video, **options)
+        videos = {options["dub"].original: video}
+        return self._add(without_controls(title), source, content, videos=videos, **options)
 
     def add_photo(self, photo: Path, *, name: str, made: PhotoJob) -> Job:
         """Add a job that makes an anchor of a photograph, which is moved into its folder.
@@ -215,13 +221,24 @@ class JobQueue:
         """
         return self._add(name, f"{PHOTO_STEM}{photo.suffix}", photo, photo=made)
 
+    def add_footage(self, videos: Sequence[Path], *, name: str, footage: FootageJob) -> Job:
+        """Add a job that checks footage, or trains an anchor of it.
+
+        Args:
+            videos: the files, which are not moved.
+            name: of the anchor; of a check, for display only.
+            footage: what is done with them; its `files` are their names in the folder of the job.
+        """
+        named = dict(zip(footage.files, videos, strict=True))
+        return self._add(without_controls(name), footage.files[0], None, videos=named, footage=footage)
+
     def _add(
         self,
         title: str,
         source: str,
         content: bytes | Path | None,
         *,
-        video: Path | None = None,
+        videos: Mapping[str, Path] = MappingProxyType({}),
         **options: Any,
     ) -> Job:
         self.check_room()
@@ -232,11 +249,13 @@ class JobQueue:
         job = Job(id=job_id, title=title, source=source, created=created, **options)
         folder = self._folder / job.id
         with refusing_full_disk("a job"):
-            self._write(job, folder, content, video)
+            self._write(job, folder, content, videos)
         self._changed.set()
         return job
 
-    def _write(self, job: Job, folder: Path, content: bytes | Path | None, video: Path | None) -> None:
+    def _write(
+        self, job: Job, folder: Path, content: bytes | Path | None, videos: Mapping[str, Path]
+    ) -> None:
         """Write the folder of a new job; remove it on failure.
 
         Raises:
@@ -246,7 +265,7 @@ class JobQueue:
         self._folder.mkdir(exist_ok=True)  # it may have been deleted
         folder.mkdir()
         try:
-            write_sources(folder, job, content, video)
+            write_sources(folder, job, content, videos)
             self._put(job)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -260,7 +279,7 @@ class JobQueue:
                 await asyncio.wait([self._running[1]])
                 self.get(job_id)  # another request may have removed it meanwhile
             del self._jobs[job_id]
-            if job.photo is not None:
+            if job.makes_anchor:
                 self._library.discard(job.anchor)
             folder = self._folder / job_id
             # First: after a kill here, the next start removes the folder.
@@ -288,11 +307,31 @@ class JobQueue:
             raise RefusedError(f"the job has no {name}", status=NOT_FOUND)
         return path
 
+    def script(self, job_id: str) -> Path:
+        """Return the text that a job reads.
+
+        Raises:
+            RefusedError: there is no such job, or it reads none.
+        """
+        job = self.get(job_id)
+        if job.source != SCRIPT:
+            raise RefusedError("the job has no script", status=NOT_FOUND)
+        return self._folder / job.id / SCRIPT
+
+    def training_folder(self, job_id: str) -> Path:
+        """Return the folder of a job that trains an anchor.
+
+        Raises:
+            RefusedError: there is no such job, or it trains none.
+        """
+        job = self.get(job_id)
+        if job.footage is None or job.footage.check:
+            raise RefusedError("the job trains no anchor", status=NOT_FOUND)
+        return self._folder / job.id
+
     def uses_video(self, video_id: str) -> bool:
-        """Whether an open job dubs this upload."""
-        return any(
-            job.is_open and job.dub is not None and job.dub.video_id == video_id for job in self.list()
-        )
+        """Whether an open job needs this upload."""
+        return any(job.is_open and video_id in job.video_ids for job in self.list())
 
     def _put(self, job: Job) -> None:
         """Store a job, on disk first.
@@ -324,7 +363,7 @@ class JobQueue:
             self._jobs[job.id] = job
             if job.state == RUNNING:
                 self._put(replace(job, state=QUEUED, phase=None, frames=0, total=0))
-            if job.state == DONE and job.photo is not None:
+            if job.state == DONE and job.makes_anchor:
                 try:
                     self._library.add(job.anchor, self._folder / job.id / ANCHOR)
                 except NewscasterError as error:
@@ -353,7 +392,7 @@ class JobQueue:
 
     async def _do(self, job: Job) -> None:
         folder = self._folder / job.id
-        if job.photo is None and job.anchor not in self._library.ids:
+        if job.photo is None and job.footage is None and job.anchor not in self._library.ids:
             reason = f"the anchor {quoted(job.anchor)} is no longer served"
             self._update(job.id, state=FAILED, error=reason)
             return
@@ -372,12 +411,15 @@ class JobQueue:
             raise
         finally:
             self._running = None
-        if job.photo is not None and result["state"] == DONE:
+            if job.footage is not None and self._jobs.get(job.id, job).state != QUEUED:
+                await asyncio.to_thread(remove_footage, folder)  # nothing goes on from it
+        if job.makes_anchor and result["state"] == DONE:
             await asyncio.to_thread(self._library.add, job.anchor, folder / ANCHOR)
         self._update(job.id, **result)
 
     def _task(self, job: Job, folder: Path, anchor: Path) -> Task:
         """Return what the worker process of a job runs."""
+        words = merged(self._pronunciations, job.pronunciations)
         if job.dub is not None:
             return DubWork(
                 anchor=anchor,
@@ -386,7 +428,7 @@ class JobQueue:
                 job=job,
                 cache=self._track_folder(job.dub.video_id),
                 timestamp=self._timestamp,
-                pronunciations=self._pronunciations,
+                pronunciations=words,
             )
         return Work(
             anchor=anchor,
@@ -399,7 +441,8 @@ class JobQueue:
             openness=job.openness,
             smoothness=job.smoothness,
             timestamp=self._timestamp,
-            pronunciations=self._pronunciations,
+            pronunciations=words,
+            background=job.background,
         )
 
     async def _make(self, job: Job, folder: Path) -> Mapping[str, Any]:
@@ -407,6 +450,8 @@ class JobQueue:
         work: Task
         if job.photo is not None:
             work = PhotoWork(folder=folder, job=job)
+        elif job.footage is not None:
+            work = FootageWork(folder=folder, job=job)
         else:
             work = self._task(job, folder, await asyncio.to_thread(self._library.path, job.anchor))
         try:

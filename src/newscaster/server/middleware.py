@@ -38,11 +38,12 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 API = "/v1"
 ALIVE, READY, METRICS = "/healthz", "/readyz", "/metrics"
+EMBED = "/embed/"
 PROBES = frozenset({ALIVE, READY})
 OPEN = frozenset({f"{API}/health"})
 SESSIONS = f"{API}/sessions"
 UPLOADS = ("/audio", f"{API}/jobs/audio")
-VIDEOS = f"{API}/videos"
+VIDEOS = frozenset({f"{API}/videos", f"{API}/verify"})
 PHOTOS = f"{API}/jobs/photo"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _ANY = frozenset({"0.0.0.0", "::", ""})  # all addresses, whatever their names
@@ -52,11 +53,12 @@ _MAX_LENGTH_DIGITS = 20
 MIN_BODY_RATE = 1000
 """Minimum average rate of a body, in bytes per second."""
 
-# The page loads nothing from other hosts, and no other page may frame it.
+# The page loads nothing from other hosts, and no other page may frame it, but for /embed/.
+_FRAMED = "frame-ancestors 'none'"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    f"base-uri 'none'; form-action 'none'; {_FRAMED}"
 )
 _HEADERS = (
     (b"content-security-policy", _POLICY.encode()),
@@ -117,7 +119,11 @@ class SecurityMiddleware:
     def _with_headers(self, send: Send, scope: Scope) -> Send:
         path, instance = scope["path"], self._settings.instance
         is_page = not path.startswith(API) and path not in PROBES and path != METRICS
-        headers = [*_HEADERS, (b"cache-control", b"no-cache" if is_page else b"no-store")]
+        own = dict(_HEADERS)
+        if path.startswith(EMBED):  # the pages of these origins may frame it
+            framed = " ".join(["frame-ancestors 'self'", *self._settings.origins])
+            own[b"content-security-policy"] = _POLICY.replace(_FRAMED, framed).encode()
+        headers = [*own.items(), (b"cache-control", b"no-cache" if is_page else b"no-store")]
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -173,7 +179,7 @@ class SecurityMiddleware:
     def _check_length(self, path: str, content_length: str | None) -> int:
         limits = self._settings.limits
         limit = limits.upload_bytes if path.endswith(UPLOADS) else limits.message_bytes
-        if path == VIDEOS:
+        if path in VIDEOS:
             limit = limits.video_bytes
         if path == PHOTOS:
             limit = limits.photo_bytes

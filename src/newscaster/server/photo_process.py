@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from newscaster.server.job_process import without_folder
 from newscaster.server.job_record import ANCHOR, Job
@@ -17,6 +17,7 @@ KINDS = "JPEG, PNG, WebP, TIFF or BMP"
 class PhotoWork:
     """Inputs of a job that makes an anchor of a photograph; its output has a fixed name in its folder."""
 
+    starts_processes: ClassVar[bool] = False
     folder: Path
     job: Job
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from newscaster.server.session import SessionOptions
@@ -29,7 +31,28 @@ class SpeakOptions(_Delivery):
     anchor: str | None = Field(None, max_length=200, description="Id of the anchor (default: the first).")
 
 
-class _LiveDelivery(_Delivery):
+class _Words(_Schema):
+    """How words of texts are read."""
+
+    pronunciations: dict[str, str] | None = Field(
+        None,
+        max_length=500,
+        description="Readings of written forms, such as `WHO`: `W.H.O`, before those of the studio.",
+    )
+
+
+class _Scene(_Schema):
+    """What is behind the person."""
+
+    background: str | None = Field(
+        None,
+        max_length=40,
+        description="Background behind the person: a colour (#rrggbb or a CSS name) or blur (default: the "
+        "footage's own).",
+    )
+
+
+class _LiveDelivery(_Delivery, _Words):
     """How an anchor speaks live."""
 
     look_ahead_ms: int | None = Field(
@@ -45,15 +68,8 @@ class SessionChange(_LiveDelivery):
     """Changes of a session; missing fields stay unchanged."""
 
 
-class NewSession(SpeakOptions, _LiveDelivery):
+class NewSession(SpeakOptions, _LiveDelivery, _Scene):
     """A live session."""
-
-    background: str | None = Field(
-        None,
-        max_length=40,
-        description="Background behind the person: a colour (#rrggbb or a CSS name) or blur (default: the "
-        "footage's own).",
-    )
 
     def to_options(self) -> SessionOptions:
         """Return the options of the session."""
@@ -63,6 +79,7 @@ class NewSession(SpeakOptions, _LiveDelivery):
             voice=self.voice,
             speed=self.speed,
             background=self.background,
+            pronunciations=self.pronunciations,
             articulation=Articulation(openness=self.openness, smoothness=self.smoothness),
         )
 
@@ -73,11 +90,22 @@ class Text(_Schema):
     text: str = Field(min_length=1, description="Text to speak; an empty line separates paragraphs.")
 
 
-class NewJob(SpeakOptions, Text):
+class VoiceSample(_Words):
+    """A sentence to hear a voice with."""
+
+    text: str = Field(
+        "Good evening. Here is the news.", min_length=1, max_length=300, description="The sentence."
+    )
+    voice: str | None = Field(None, max_length=200, description="Installed voice (default: the anchor's).")
+    speed: float = Field(1.0, ge=0.5, le=2, description="Speaking rate; 1 is the voice's own.")
+    anchor: str | None = Field(None, max_length=200, description="Id of the anchor (default: the first).")
+
+
+class NewJob(SpeakOptions, Text, _Words, _Scene):
     """A video of a script."""
 
 
-class NewAudioJob(SpeakOptions):
+class NewAudioJob(SpeakOptions, _Scene):
     """A video of an audio file."""
 
     title: str = Field("Audio file", min_length=1, max_length=80, description="Title in lists.")
@@ -96,6 +124,36 @@ class NewPhotoAnchor(_Schema):
     blinks: bool = Field(True, description="Whether the eyes blink.")
     face: int | None = Field(
         None, ge=0, description="Number of the person from the left, 0 first (default: the only one)."
+    )
+
+
+class Footage(_Schema):
+    """Footage: uploaded videos of one person."""
+
+    videos: list[Annotated[str, Field(max_length=64)]] = Field(
+        min_length=1, max_length=100, description="Ids of uploaded videos."
+    )
+    face: int | None = Field(
+        None,
+        ge=0,
+        description="Number of the person from the left, 0 first (default: who is seen and speaks most).",
+    )
+
+
+class NewFootageAnchor(Footage):
+    """An anchor that is trained on footage."""
+
+    name: str = Field(min_length=1, max_length=80, description="Name of the anchor.")
+    consent: str = Field(
+        min_length=1,
+        max_length=2000,
+        description="Consent of the person: who agreed, when, and to what. It is stored in the anchor.",
+    )
+    minutes: float = Field(
+        12.0, ge=0, allow_inf_nan=False, description="Training time of the rendering network."
+    )
+    renderer: Literal["unet", "reference"] = Field(
+        "unet", description="Rendering network; `reference` works without training (`minutes` 0)."
     )
 
 
@@ -135,7 +193,7 @@ class DubSettings(SpeakOptions):
     )
 
 
-class NewDub(DubSettings):
+class NewDub(DubSettings, _Words):
     """A dub to a text, to captions, or, without either, to the video's own audio."""
 
     text: str | None = Field(None, min_length=1, description="Text to speak.")

@@ -23,6 +23,8 @@ from newscaster.errors import InputError, NewscasterError
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.server.http_errors import sentence
 from newscaster.server.ids import with_instance
+from newscaster.server.live_captions import LiveCaptions
+from newscaster.speech.captions import TimedSentence
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.articulation import Articulation
 from newscaster.synthesis.live import Live
@@ -90,6 +92,8 @@ class SessionOptions:
     speed: float = 1.0
     background: str | None = None
     """A colour or "blur"; None: the footage's own. Files are not accepted from clients."""
+    pronunciations: Mapping[str, str] | None = None
+    """Readings of words, before those of the studio."""
     articulation: Articulation = field(default_factory=Articulation)
 
     def with_changes(self, changes: Mapping[str, Any]) -> SessionOptions:
@@ -139,7 +143,9 @@ class Session:
         self.change_turn = asyncio.Lock()
         """Lock of a change: the last change applies."""
         self._users = 0
-        self._sinks: list[Sink] = []
+        self.captions = LiveCaptions(self.fps)
+        """Captions of texts."""
+        self._sinks: list[Sink] = [self.captions]
         self._problems: deque[tuple[int, str]] = deque(maxlen=_MAX_ERRORS)
         self._problem_count = 0
         self._polled = 0
@@ -213,7 +219,11 @@ class Session:
             with suppress(RuntimeError):  # the loop was closed meanwhile
                 loop.call_soon_threadsafe(self.report, escaped(line))
 
-        made: Future[None] = self.live.say(text, on_note=note)
+        def caption(speech: int, sentence: TimedSentence) -> None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self.captions.add, speech, sentence)
+
+        made: Future[None] = self.live.say(text, on_note=note, on_sentence=caption)
         self.read_aloud = True
         made.add_done_callback(lambda done: _call_in_loop(loop, self._report_failure, done))
 
@@ -287,6 +297,7 @@ class Session:
             "height": height,
             "fps": self.fps,
             "sound_rate": RATE,
+            "background": self.options.background,
             "state": asdict(self.state()),
         }
 

@@ -59,6 +59,8 @@ class Limits:
     """Length of a video to dub."""
     photo_bytes: int = 64 << 20
     """Size of a photograph."""
+    training_minutes: float = 720.0
+    """Training time of an anchor of footage."""
     videos: int = 20
     """Uploaded videos that are not removed."""
     video_idle_seconds: float = 3600.0

@@ -13,7 +13,7 @@ from typing import Any
 
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease
-from newscaster.server.anchor_registry import Library, UsedAnchor, reading_for, voices
+from newscaster.server.anchor_registry import Library, UsedAnchor, merged, reading_for, voices
 from newscaster.server.http_errors import CLOSING, NOT_FOUND, TOO_MANY, RefusedError
 from newscaster.server.jobs import STOPPING, JobQueue
 from newscaster.server.metrics import Metrics
@@ -77,6 +77,9 @@ class Studio:
         self._used: dict[str, UsedAnchor] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._starting = 0
+        self.verifying = asyncio.Semaphore(1)
+        self.samples_in_progress = 0
+        """Samples of voices that are being spoken."""
         self._opened = False
         self._closing = self._draining = False
         self._sweeper: asyncio.Task[None] | None = None
@@ -314,7 +317,7 @@ class Studio:
             voice=options.voice,
             speed=options.speed,
             installed=self.voices,
-            pronunciations=self.settings.pronunciations,
+            pronunciations=merged(self.settings.pronunciations, options.pronunciations),
         )
         return reading if self.voices else None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from newscaster.server.http_errors import DISK_FULL, TOO_MANY, RefusedError, refusing_full_disk
-from newscaster.server.job_record import ANCHOR, ORIGINAL_STEM, PHOTO_STEM
+from newscaster.server.job_record import ANCHOR, FOOTAGE_STEM, ORIGINAL_STEM, PHOTO_STEM
 from newscaster.server.photo_process import KINDS as PHOTO_KINDS
 from newscaster.server.photo_process import photo_suffix
 from newscaster.server.settings import Limits
@@ -161,6 +161,6 @@ class Uploads:
     def _stored(self) -> Iterator[Path]:
         """Yield the uploaded files, wherever they are now, and what was made of videos."""
         yield from self.folder.iterdir()
-        for stem in (JOB_AUDIO_STEM, ORIGINAL_STEM, PHOTO_STEM, ANCHOR):
+        for stem in (JOB_AUDIO_STEM, ORIGINAL_STEM, PHOTO_STEM, FOOTAGE_STEM, ANCHOR):
             yield from self._keep.glob(f"jobs/*/{stem}*")
         yield from self._keep.glob("videos/**/*")

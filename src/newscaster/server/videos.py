@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from newscaster.server.anchor_registry import Library
-from newscaster.server.dub_process import FacesWork, face_image, frame_image
+from newscaster.server.dub_process import FACES, FacesWork, face_image, frame_image
 from newscaster.server.http_errors import (
     BAD_REQUEST,
     NOT_FOUND,
@@ -209,6 +209,18 @@ class Videos:
             raise RefusedError(
                 f"there is no image {number} of this video. Ask for its faces first", status=NOT_FOUND
             )
+        return path
+
+    async def faces_image(self, video_id: str, anchor: str) -> Path:
+        """Find the faces in a video, and return an image of its frames with their boxes and numbers.
+
+        Raises:
+            RefusedError: as :meth:`faces`, or no face was found.
+        """
+        await self.faces(video_id, anchor)
+        path = self.get(video_id).path.parent / f"faces-{anchor}" / FACES
+        if not path.is_file():
+            raise RefusedError("no face was found in the video", status=NOT_FOUND)
         return path
 
     def track_folder(self, video_id: str) -> Path | None:

@@ -136,9 +136,13 @@ class Conversation:
         session: a running session.
         output: format of the frames, one of OUTPUTS.
         limits: limits of the studio.
+        captions: whether captions of texts are sent.
     """
 
-    def __init__(self, socket: WebSocket, session: Session, *, output: str, limits: Limits) -> None:
+    def __init__(
+        self, socket: WebSocket, session: Session, *, output: str, limits: Limits, captions: bool = False
+    ) -> None:
+        self._captions = captions
         self._socket, self._session, self._limits = socket, session, limits
         self._sink = None if output == "none" else EncodedFrames(session, output)
         self._rate: int | None = 16_000
@@ -158,6 +162,8 @@ class Conversation:
         if self._sink is not None:
             session.add(self._sink)
             parts.append(self._send_frames)
+        if self._captions:
+            parts.append(self._send_captions)
         tasks = [asyncio.ensure_future(part()) for part in parts]
         try:
             with session.used(), _counted(session):
@@ -266,6 +272,16 @@ class Conversation:
             async with asyncio.timeout(self._limits.stall_seconds):
                 await self._socket.send_json(state)
             await asyncio.sleep(STATE_SECONDS)
+
+    async def _send_captions(self) -> None:
+        captions = self._session.captions.subscribe()
+        try:
+            while True:
+                caption = await captions.get()
+                async with asyncio.timeout(self._limits.stall_seconds):
+                    await self._socket.send_json(caption)
+        finally:
+            self._session.captions.unsubscribe(captions)
 
     async def _finish(self) -> None:
         """Wait until all speech was shown and the mouth is at rest."""

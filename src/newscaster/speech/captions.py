@@ -32,6 +32,31 @@ class TimedSentence:
     """For each character of the text but spaces, the letters that are spoken for it; (): estimated."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimedWord:
+    """A word and its time in the audio; spaces divide words."""
+
+    text: str
+    start_seconds: float
+    stop_seconds: float
+
+
+def timed_words(sentence: TimedSentence) -> list[TimedWord]:
+    """Return the words of a sentence, which divide its time by their numbers of spoken letters."""
+    words = sentence.text.split()
+    counts = [len(word) for word in words]
+    lengths: list[float] = [float(_count_spoken_letters(word)) for word in words]
+    if len(sentence.letters) == sum(counts):
+        ends = list(accumulate(counts, initial=0))
+        lengths = [sum(sentence.letters[first:stop]) for first, stop in pairwise(ends)]
+    seconds_per_letter = (sentence.stop_seconds - sentence.start_seconds) / (sum(lengths) or 1.0)
+    times = [sentence.start_seconds + seconds_per_letter * read for read in accumulate(lengths, initial=0.0)]
+    return [
+        TimedWord(text=word, start_seconds=start, stop_seconds=stop)
+        for word, (start, stop) in zip(words, pairwise(times), strict=True)
+    ]
+
+
 def caption_cues(sentences: Iterable[TimedSentence]) -> list[Cue]:
     """Return the captions of successive sentences; none overlaps the next.
 

@@ -38,7 +38,7 @@ from newscaster.synthesis.background import Background
 from newscaster.synthesis.clock import Clock, Delays, MediaClock, WallClock
 from newscaster.synthesis.live_frame import LiveCounts, LiveFrame
 from newscaster.synthesis.live_rendering import LiveRenderer
-from newscaster.synthesis.live_voice import SharedVoices, TextReader
+from newscaster.synthesis.live_voice import OnSentence, SharedVoices, TextReader
 from newscaster.synthesis.loading import LoadedAnchor
 from newscaster.synthesis.motion import MotionStream
 from newscaster.synthesis.options import LIVE_LOOK_AHEAD_MS, LiveLimits, Style
@@ -221,13 +221,21 @@ class Live:
             self._changed.notify_all()
             return number
 
-    def say(self, text: str, *, on_note: Callable[[str], None] | None = None) -> TextSpeech:
+    def say(
+        self,
+        text: str,
+        *,
+        on_note: Callable[[str], None] | None = None,
+        on_sentence: OnSentence | None = None,
+    ) -> TextSpeech:
         """Read a text aloud sentence by sentence, after all queued speech. Returns immediately.
 
         Args:
             text: an empty line separates paragraphs; mark-up and control characters are removed.
             on_note: called in another thread with a line for each sentence that is skipped or lacks words,
                 and for removed text. The lines are also logged.
+            on_sentence: called in another thread with each sentence before it is queued, and its time in the
+                audio of this text: of the frames with the number of the speech.
 
         Returns:
             A future that is done when all of the text is audio; it has the number of the speech. It raises
@@ -243,7 +251,8 @@ class Live:
         with self._changed:
             self._check_open()
             place = self._queue.read(len(text), self._clock())
-            return TextSpeech(self._reader.read(text, place, on_note=on_note), place.id)
+            reading = self._reader.read(text, place, on_note=on_note, on_sentence=on_sentence)
+            return TextSpeech(reading, place.id)
 
     def change(
         self, *, new_stream: Callable[[], MotionStream] | None = None, reading: Reading | None = None

@@ -15,15 +15,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from newscaster.errors import SpeechError
+from newscaster.speech.captions import TimedSentence
 from newscaster.synthesis.speech_queue import ReadText, SpeechQueue
 from newscaster.types import ArrayF32
 
 if TYPE_CHECKING:
     from newscaster.speech.voices import Reading
+    from newscaster.speech.voices.reading import SpokenSentence
     from newscaster.speech.voices.voice import Voice
 
 _log = logging.getLogger("newscaster.synthesis")
 
+OnSentence = Callable[[int, TimedSentence], None]
+"""Called with the number of a speech, and a sentence of it with its time in the audio of that speech."""
 _LEAD_SECONDS = 0.16
 """Silence before a text, during which the mouth opens as before any speech."""
 _POLL_SECONDS = 0.25
@@ -113,14 +117,20 @@ class TextReader:
             self._thread.submit(voices.voice, reading)
 
     def read(
-        self, text: str, place: ReadText, *, on_note: Callable[[str], None] | None = None
+        self,
+        text: str,
+        place: ReadText,
+        *,
+        on_note: Callable[[str], None] | None = None,
+        on_sentence: OnSentence | None = None,
     ) -> Future[None]:
         """Synthesise a text at its place in the queue. The future is done when all of it is audio.
 
         `on_note` is called in the thread of the reader with a line for each part of the text that is not read
-        as written. The lines are also logged.
+        as written. The lines are also logged. `on_sentence` is called there, too, before a sentence is
+        queued.
         """
-        return self._thread.submit(self._read, text, place, on_note)
+        return self._thread.submit(self._read, text, place, on_note, on_sentence)
 
     def change(self, reading: Reading | None) -> None:
         """Use another reading for sentences that are not synthesised yet. The caller holds the lock.
@@ -138,7 +148,13 @@ class TextReader:
         """Read nothing more, without waiting for the current sentence."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _read(self, text: str, place: ReadText, on_note: Callable[[str], None] | None) -> None:
+    def _read(
+        self,
+        text: str,
+        place: ReadText,
+        on_note: Callable[[str], None] | None,
+        on_sentence: OnSentence | None,
+    ) -> None:
         def note(line: str) -> None:
             _log.warning("%s", line)
             if on_note is not None:
@@ -151,7 +167,7 @@ class TextReader:
                 if changes != self._changes:
                     changes = self._changes
                     self._split(place)
-                first = self._read_from(text, first, place, changes, note)
+                first = self._read_from(text, first, place, changes, note, on_sentence)
         except Exception as error:  # no one may be waiting for the future
             _log.warning("a text was not read: %s", error)
             raise
@@ -161,7 +177,13 @@ class TextReader:
                 self._changed.notify_all()
 
     def _read_from(
-        self, text: str, first: int, place: ReadText, changes: int, note: Callable[[str], None]
+        self,
+        text: str,
+        first: int,
+        place: ReadText,
+        changes: int,
+        note: Callable[[str], None],
+        on_sentence: OnSentence | None,
     ) -> int | None:
         """Read from sentence `first` on. Return the next sentence number after a change, None at the end."""
         from newscaster.speech.voices import Reading, speak_sentences
@@ -175,12 +197,24 @@ class TextReader:
         for sentence in spoken:
             if changes != self._changes:
                 return sentence.number
+            if on_sentence is not None:
+                on_sentence(place.id, self._timed(sentence, place.read_samples + len(lead)))
+            place.read_samples += len(lead) + len(sentence.samples)
             if not self._deliver(place, np.concatenate([lead, sentence.samples])):
                 return None
             if changes != self._changes:
                 return sentence.number + 1
             lead = lead[:0]
         return None
+
+    def _timed(self, sentence: SpokenSentence, start: int) -> TimedSentence:
+        """Return a sentence with its time in the audio of its text, in which it starts at a sample."""
+        return TimedSentence(
+            text=sentence.text,
+            start_seconds=start / self._rate,
+            stop_seconds=(start + sentence.spoken_samples) / self._rate,
+            letters=sentence.letters,
+        )
 
     def _split(self, place: ReadText) -> None:
         with self._changed:

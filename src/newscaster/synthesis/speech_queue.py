@@ -31,6 +31,8 @@ class ReadText:
     """The utterance of its next sentence: its place in the order."""
     id: int
     """Number of this speech, as for pushed audio."""
+    read_samples: int = 0
+    """Audio of it so far."""
     dropped: bool = False
     made: bool = False
     """Whether all of it is synthesised."""

@@ -4,6 +4,7 @@
 import { $, message, quiet } from "/page/actions.js";
 import * as api from "/page/api.js";
 import { keep, kept } from "/page/keep.js";
+import { t } from "/page/texts.js";
 
 export class Anchors {
   // `isOccupied` returns whether speech or a recording is in progress. `handOver` ends the session, calls its argument, and
@@ -86,7 +87,7 @@ export class Anchors {
       this.isNext = this.isOccupied();
       if (this.isNext) {
         const { name } = this.all.find(({ id }) => id === this.chosen);
-        message(`${name} will appear after the current speech or recording.`, $("anchors"), { role: "status", kind: "note" });
+        message(t("{name} will appear after the current speech or recording.", { name }), $("anchors"), { role: "status", kind: "note" });
         return;
       }
       await this.handOver(() => this.#present());

@@ -1,5 +1,7 @@
 // The API of the studio, with its token, if any. The token stays in this tab, and never in a URL.
 
+import { t } from "/page/texts.js";
+
 const TOKEN_KEY = "newscaster-token";
 
 const fromUrl = new URLSearchParams(location.hash.slice(1)).get("token");
@@ -11,7 +13,7 @@ if (fromUrl) {
 export const token = () => sessionStorage.getItem(TOKEN_KEY);
 export const setToken = (value) => sessionStorage.setItem(TOKEN_KEY, value);
 
-export const SILENT = "The studio does not answer. Is it still running?";
+export const SILENT = t("The studio does not answer. Is it still running?");
 
 // A rejected request, with the message of the studio.
 export class Refused extends Error {

@@ -2,6 +2,7 @@
 
 import { $, quiet } from "/page/actions.js";
 import * as api from "/page/api.js";
+import { t } from "/page/texts.js";
 import { clock } from "/page/videos.js";
 
 const NONE = "Drop or choose an audio file";
@@ -34,16 +35,16 @@ export class AudioFile {
   async choose(files) {
     const turn = ++this.turn;
     quiet();
-    this.#show(null, NONE);
+    this.#show(null, t(NONE));
     try {
-      if (files.length !== 1) throw new Error(`${files.length} files were dropped. Drop only one.`);
+      if (files.length !== 1) throw new Error(t("{count} files were dropped. Drop only one.", { count: files.length }));
       const [file] = files;
-      this.#show(null, `${file.name}: checking …`);
+      this.#show(null, t("{name}: checking …", { name: file.name }));
       const seconds = await this.#check(file);
       if (turn === this.turn) this.#show(file, `${file.name}, ${clock(seconds)}`);
     } catch (error) {
       if (turn !== this.turn) return;
-      this.#show(null, NONE);
+      this.#show(null, t(NONE));
       this.failed(error, $("drop"));
     }
   }
@@ -53,7 +54,7 @@ export class AudioFile {
     const name = `“${file.name}”`;
     const max = this.limits?.upload_bytes ?? Infinity;
     if (file.size > max) {
-      throw new Error(`${name} has ${megabytes(file.size)}; the maximum is ${megabytes(max)}. Cut it, or compress it.`);
+      throw new Error(t("“{name}” has {size}; the maximum is {max}. Cut it, or compress it.", { name: file.name, size: megabytes(file.size), max: megabytes(max) }));
     }
     await readable(file);
     try {
@@ -76,7 +77,7 @@ export async function readable(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
   } catch {
-    throw new Error(`“${file.name}” cannot be read. Is it a folder, or was it moved? Choose it again.`);
+    throw new Error(t("“{name}” cannot be read. Is it a folder, or was it moved? Choose it again.", { name: file.name }));
   }
 }
 

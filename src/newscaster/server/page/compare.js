@@ -2,6 +2,7 @@
 
 import { $ } from "/page/actions.js";
 import * as api from "/page/api.js";
+import { t } from "/page/texts.js";
 import { clock } from "/page/videos.js";
 
 const EVERY_MS = 100;
@@ -97,7 +98,7 @@ export class Compare {
 
   #show() {
     const { currentTime, duration, paused } = this.dubbed;
-    $("compare-play").textContent = paused ? "Play" : "Pause";
+    $("compare-play").textContent = paused ? t("Play") : t("Pause");
     $("compare-seek").value = currentTime;
     $("compare-time").textContent = `${clock(currentTime)} / ${clock(duration || 0)}`;
     if (paused) clearInterval(this.timer);
@@ -117,7 +118,7 @@ function seek(video, seconds) {
 function load(video, url, name) {
   return new Promise((resolve, reject) => {
     video.addEventListener("loadeddata", resolve, { once: true });
-    video.addEventListener("error", () => reject(new Error(`This browser cannot play the ${name}. Download it instead.`)), { once: true });
+    video.addEventListener("error", () => reject(new Error(t("This browser cannot play the {name}. Download it instead.", { name: t(name) }))), { once: true });
     video.preload = "auto";
     video.playbackRate = 1;
     video.src = url;

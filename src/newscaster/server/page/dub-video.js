@@ -4,6 +4,7 @@ import { $, announce, quiet } from "/page/actions.js";
 import * as api from "/page/api.js";
 import { megabytes, readable } from "/page/audio-file.js";
 import { keep, kept } from "/page/keep.js";
+import { t } from "/page/texts.js";
 import { clock } from "/page/videos.js";
 
 const NONE = "Drop or choose a video of the anchor’s person";
@@ -31,13 +32,13 @@ export class DubVideo {
   get face() {
     if (!this.video) {
       $("dub-file").focus();
-      throw new Error(this.sending ? "The video is still being uploaded." : "Choose a video first.");
+      throw new Error(this.sending ? t("The video is still being uploaded.") : t("Choose a video first."));
     }
-    if (!this.faces) throw new Error("The faces in the video are still being looked for.");
+    if (!this.faces) throw new Error(t("The faces in the video are still being looked for."));
     const chosen = document.querySelector("#dub-choices input:checked");
     if (!chosen) {
       document.querySelector("#dub-choices input")?.focus();
-      throw new Error(this.faces.length ? "Choose the face to rewrite." : "There is no face in this video. Choose another one.");
+      throw new Error(this.faces.length ? t("Choose the face to rewrite.") : t("There is no face in this video. Choose another one."));
     }
     const { number, is_anchor: isAnchor } = this.faces[Number(chosen.value)];
     return isAnchor && this.faces.length === 1 ? null : number;
@@ -48,11 +49,11 @@ export class DubVideo {
     quiet();
     const turn = this.turn;
     try {
-      if (files.length !== 1) throw new Error(`${files.length} files were dropped. Drop only one.`);
+      if (files.length !== 1) throw new Error(t("{count} files were dropped. Drop only one.", { count: files.length }));
       const [file] = files;
       const max = this.limits?.video_bytes ?? Infinity;
       if (file.size > max) {
-        throw new Error(`“${file.name}” has ${megabytes(file.size)}; the maximum is ${megabytes(max)}. Cut it, or compress it.`);
+        throw new Error(t("“{name}” has {size}; the maximum is {max}. Cut it, or compress it.", { name: file.name, size: megabytes(file.size), max: megabytes(max) }));
       }
       await readable(file);
       const video = await this.#upload(file);
@@ -76,7 +77,7 @@ export class DubVideo {
       const wasShown = this.video !== null;
       if (error.status === 404) this.#clear();
       if (error.status !== 404) this.failed(error, $("dub-drop"));
-      else if (wasShown) this.failed(new Error("The studio no longer has the video. Choose it again."), $("dub-drop"));
+      else if (wasShown) this.failed(new Error(t("The studio no longer has the video. Choose it again.")), $("dub-drop"));
     }
   }
 
@@ -91,7 +92,7 @@ export class DubVideo {
   #clear() {
     this.video = this.faces = this.sending = null;
     keep("dub-video", null);
-    $("dub-name").textContent = NONE;
+    $("dub-name").textContent = t(NONE);
     $("dub-upload").hidden = $("dub-faces").hidden = true;
   }
 
@@ -99,7 +100,7 @@ export class DubVideo {
     this.sending = new AbortController();
     const name = [...file.name].slice(0, 80).join("");
     const show = (part) => {
-      $("dub-upload-text").textContent = part < 1 ? `Uploading, ${Math.floor(part * 100)} %` : "Checking the video";
+      $("dub-upload-text").textContent = part < 1 ? `${t("Uploading")}, ${Math.floor(part * 100)} %` : t("Checking the video");
       $("dub-upload").querySelector("progress").value = part;
     };
     $("dub-name").textContent = file.name;
@@ -136,7 +137,7 @@ export class DubVideo {
     $("dub-faces").hidden = true;
     $("dub-upload").hidden = false;
     $("dub-upload").querySelector("progress").removeAttribute("value");
-    $("dub-upload-text").textContent = "Looking for faces";
+    $("dub-upload-text").textContent = t("Looking for faces");
     try {
       const found = await api.get(`/videos/${video.id}/faces?${new URLSearchParams({ anchor })}`);
       const load = async (item) => ({ ...item, url: await api.blobUrl(item.image) });
@@ -155,17 +156,17 @@ export class DubVideo {
     this.faces = faces;
     this.frames = frames;
     if (!faces.length) {
-      throw new Error("No face was found in this video. Choose one that shows the anchor’s person from the front, well lit.");
+      throw new Error(t("No face was found in this video. Choose one that shows the anchor’s person from the front, well lit."));
     }
     const own = faces.find((face) => face.is_anchor);
     $("dub-choices").replaceChildren(...faces.map((face) => this.#choice(face, face === own)));
     $("dub-faces").hidden = false;
     this.#showFrame(own ?? faces[0]);
-    const count = faces.length === 1 ? "1 face" : `${faces.length} faces`;
-    announce(own ? `${count} found; that of the anchor’s person is chosen` : `${count} found`);
+    const count = faces.length;
+    announce(own ? t("Faces found: {count}; that of the anchor’s person is chosen", { count }) : t("Faces found: {count}", { count }));
     if (!own) {
-      const [is, which] = faces.length === 1 ? ["This face is not", "it"] : ["None of these faces is", "one"];
-      throw new Error(`${is} recognised as the anchor’s person. Choose ${which} only if it is, or take another anchor or video.`);
+      if (faces.length === 1) throw new Error(t("This face is not recognised as the anchor’s person. Choose it only if it is, or take another anchor or video."));
+      throw new Error(t("None of these faces is recognised as the anchor’s person. Choose one only if it is, or take another anchor or video."));
     }
   }
 
@@ -174,8 +175,8 @@ export class DubVideo {
     const input = Object.assign(document.createElement("input"), { type: "radio", name: "dub-face", value: face.number, checked });
     const image = Object.assign(document.createElement("img"), { alt: "", src: face.url });
     const text = document.createElement("span");
-    const detail = face.is_anchor ? "the anchor’s person" : `at ${clock(face.seconds)}`;
-    text.append(`Face ${face.number + 1}`, Object.assign(document.createElement("small"), { textContent: detail }));
+    const detail = face.is_anchor ? t("the anchor’s person") : t("at {time}", { time: clock(face.seconds) });
+    text.append(t("Face {number}", { number: face.number + 1 }), Object.assign(document.createElement("small"), { textContent: detail }));
     label.append(input, image, text);
     input.addEventListener("change", () => {
       quiet();

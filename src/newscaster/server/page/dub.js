@@ -5,6 +5,7 @@ import * as api from "/page/api.js";
 import { megabytes, readable } from "/page/audio-file.js";
 import { DubVideo, isVideo } from "/page/dub-video.js";
 import { keep, kept } from "/page/keep.js";
+import { language, t } from "/page/texts.js";
 import { asText, jobText, titleOf } from "/page/videos.js";
 
 const NONE = "Drop or choose audio or subtitles";
@@ -73,12 +74,12 @@ export class Dub {
     this.#showKind();
     this.file = null;
     const turn = (this.turn = (this.turn ?? 0) + 1);
-    $("dub-speech-name").textContent = `${file.name}: checking …`;
+    $("dub-speech-name").textContent = t("{name}: checking …", { name: file.name });
     try {
       await readable(file);
       const isCaptions = CAPTIONS_NAME.test(file.name);
       const max = isCaptions ? (this.limits?.job_characters ?? Infinity) : (this.limits?.upload_bytes ?? Infinity);
-      if (file.size > max) throw new Error(`“${file.name}” has ${megabytes(file.size)}; the maximum is ${megabytes(max)}. Cut it.`);
+      if (file.size > max) throw new Error(t("“{name}” has {size}; the maximum is {max}. Cut it.", { name: file.name, size: megabytes(file.size), max: megabytes(max) }));
       const captions = isCaptions ? decoded(await file.arrayBuffer(), file.name) : null;
       if (!isCaptions) await api.upload("/check/audio", file);
       if (turn !== this.turn) return;
@@ -86,7 +87,7 @@ export class Dub {
       $("dub-speech-name").textContent = file.name;
     } catch (error) {
       if (turn !== this.turn) return;
-      $("dub-speech-name").textContent = NONE;
+      $("dub-speech-name").textContent = t(NONE);
       error.message = error.message.replace(/^the file\b/, `“${file.name}”`).replace(/[^.?!]$/, "$&.");
       this.failed(error, $("dub-speech-drop"));
     }
@@ -112,7 +113,7 @@ export class Dub {
     const { audio, ...texts } = speech;
     const job = audio
       ? await api.upload(`/jobs/dub/audio?${new URLSearchParams(given)}`, audio)
-      : await api.post("/jobs/dub", { ...given, ...texts });
+      : await api.post("/jobs/dub", { ...given, ...texts, pronunciations: this.speakOptions.pronunciations });
     this.jobId = job.id;
     keep("dub-job", job.id);
     if (preview) {
@@ -120,20 +121,20 @@ export class Dub {
       keep("dub-preview-job", job.id);
     }
     this.pressed = preview ? $("dub-preview") : $("dub-make");
-    announce(preview ? "The preview is being made" : "The video is being dubbed");
+    announce(t(preview ? "The preview is being made" : "The video is being dubbed"));
     await this.videos.refresh();
   }
 
   // Returns the fields of the job that name the speech: none for the video's own audio.
   async #speech() {
     if (this.#kind === "own") {
-      if (!this.video.video.has_audio) throw new Error("The video has no audio. Give a text or a file.");
+      if (!this.video.video.has_audio) throw new Error(t("The video has no audio. Give a text or a file."));
       return {};
     }
     if (this.#kind === "file") {
       if (!this.file) {
         $("dub-speech").focus();
-        throw new Error("Choose audio or subtitles first.");
+        throw new Error(t("Choose audio or subtitles first."));
       }
       await readable(this.file.file);
       if (this.file.captions === null) return { audio: this.file.file };
@@ -143,16 +144,16 @@ export class Dub {
     const text = $("dub-text").value.trim();
     if (!text) {
       $("dub-text").focus();
-      throw new Error("The text is empty. Write a sentence.");
+      throw new Error(t("The text is empty. Write a sentence."));
     }
     const [count, max] = [[...text].length, this.limits?.job_characters ?? Infinity];
-    if (count > max) throw new Error(`The text has ${count.toLocaleString("en")} characters; the maximum is ${max.toLocaleString("en")}. Shorten it.`);
+    if (count > max) throw new Error(t("The text has {count} characters; the maximum is {max}. Shorten it.", { count: count.toLocaleString(language), max: max.toLocaleString(language) }));
     this.#needVoice();
     return { text };
   }
 
   #needVoice() {
-    if (!this.voices.length) throw new Error("No voice is installed, so texts cannot be read. Install one with: pip install 'newscaster[tts]'");
+    if (!this.voices.length) throw new Error(t("No voice is installed, so texts cannot be read. Install one with: pip install 'newscaster[tts]'"));
   }
 
   // Only the last preview is kept.
@@ -170,7 +171,7 @@ export class Dub {
     const isPreview = this.job?.dub.preview;
     if (isPreview) await api.remove(`/jobs/${this.jobId}`).catch(() => {});
     this.#forget();
-    message(isPreview ? "The preview was cancelled." : "The dub was cancelled.", $("dub-make"), { role: "status", kind: "note" });
+    message(t(isPreview ? "The preview was cancelled." : "The dub was cancelled."), $("dub-make"), { role: "status", kind: "note" });
     await this.videos.refresh();
   }
 
@@ -194,8 +195,8 @@ export class Dub {
     const isOpen = isOpenState(job);
     const what = job.dub.preview ? "Preview" : "Dub";
     $("dub-task").hidden = false;
-    const state = job.state === "done" ? `ready, ${jobText(job)}` : jobText(job);
-    $("dub-task-text").textContent = job.error ? `${what} failed: ${asText(job, job.error)}` : `${what}: ${state}`;
+    const state = job.state === "done" ? t("ready, {length}", { length: jobText(job) }) : jobText(job);
+    $("dub-task-text").textContent = job.error ? t("{what} failed: {reason}", { what: t(what), reason: asText(job, job.error) }) : `${t(what)}: ${state}`;
     $("dub-task-text").classList.toggle("error", Boolean(job.error));
     const bar = $("dub-task").querySelector("progress");
     bar.hidden = !isOpen;
@@ -233,7 +234,7 @@ function seconds(id) {
   if (!match) {
     $("dub-options").open = true;
     $(id).focus();
-    throw new Error(`${NAMES[id]}: “${text}” is not a time. Write seconds or minutes and seconds, such as 12.5 or 1:30.`);
+    throw new Error(t("{field}: “{text}” is not a time. Write seconds or minutes and seconds, such as 12.5 or 1:30.", { field: t(NAMES[id]), text }));
   }
   const [, hours, minutes, rest] = match;
   return Number(hours ?? 0) * 3600 + Number(minutes ?? 0) * 60 + Number(rest.replace(",", "."));
@@ -246,6 +247,6 @@ function decoded(buffer, name) {
   try {
     return new TextDecoder(encoding, { fatal: true }).decode(buffer);
   } catch {
-    throw new Error(`“${name}” is not a text in UTF-8 or UTF-16. Save it as UTF-8.`);
+    throw new Error(t("“{name}” is not a text in UTF-8 or UTF-16. Save it as UTF-8.", { name }));
   }
 }

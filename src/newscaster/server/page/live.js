@@ -1,6 +1,7 @@
 // A live session: video and audio over WebRTC, text and states over a WebSocket.
 
 import * as api from "/page/api.js";
+import { t } from "/page/texts.js";
 
 const CONNECT_MS = 15_000;
 const HUSH_MS = 350; // audio may still be in transit when the studio has stopped
@@ -11,6 +12,7 @@ export class Live extends EventTarget {
     this.video = video;
     this.session = null;
     this.muted = false;
+    this.isOwner = true; // whether this page has started the session
   }
 
   get on() {
@@ -27,12 +29,25 @@ export class Live extends EventTarget {
     const { id } = this.session;
     try {
       await Promise.all([this.#connectVideo(), this.#connectSocket()]);
-      if (this.session?.id !== id) throw new Error("The session was ended while it connected.");
+      if (this.session?.id !== id) throw new Error(t("The session was ended while it connected."));
     } catch (error) {
       await this.end();
       throw error;
     }
     this.watching = setInterval(() => this.#measure(), 500);
+  }
+
+  // Watches a session of another page, whose video and audio alone are received; ending it here does not end the session.
+  async watch(id) {
+    this.isOwner = false;
+    const session = await api.get(`/sessions/${encodeURIComponent(id)}`);
+    this.session = session;
+    try {
+      await this.#connectVideo();
+    } catch (error) {
+      await this.end();
+      throw error;
+    }
   }
 
   // Whether the session still exists.
@@ -78,17 +93,17 @@ export class Live extends EventTarget {
     return new Promise((resolve, reject) => {
       const check = () => {
         if (connection.connectionState === "connected") resolve();
-        if (connection.connectionState === "failed") reject(new Error("No video connection (WebRTC) could be made."));
+        if (connection.connectionState === "failed") reject(new Error(t("No video connection (WebRTC) could be made.")));
       };
       connection.addEventListener("connectionstatechange", check);
-      setTimeout(() => reject(new Error("The video connection (WebRTC) takes too long.")), CONNECT_MS);
+      setTimeout(() => reject(new Error(t("The video connection (WebRTC) takes too long."))), CONNECT_MS);
       check();
     });
   }
 
   #connectSocket() {
     const session = this.session;
-    const socket = (this.socket = api.socket(`/sessions/${this.session.id}/socket`));
+    const socket = (this.socket = api.socket(`/sessions/${this.session.id}/socket?captions=true`));
     socket.addEventListener("message", ({ data }) => {
       const message = JSON.parse(data);
       if (message.type === "stopped") setTimeout(() => (this.video.muted = this.muted), HUSH_MS);
@@ -109,7 +124,7 @@ export class Live extends EventTarget {
   }
 
   send(message) {
-    if (!this.ready) throw new Error("The studio is not connected. Nothing was sent; try again.");
+    if (!this.ready) throw new Error(t("The studio is not connected. Nothing was sent; try again."));
     this.socket.send(message instanceof ArrayBuffer ? message : JSON.stringify(message));
   }
 
@@ -145,7 +160,7 @@ export class Live extends EventTarget {
     this.connection?.close();
     this.video.srcObject = null;
     this.video.muted = this.muted;
-    if (session) await api.remove(`/sessions/${session.id}`, { keepalive: true }).catch(() => {});
+    if (session && this.isOwner) await api.remove(`/sessions/${session.id}`, { keepalive: true }).catch(() => {});
   }
 
   async #lost(session, reason) {

@@ -1,5 +1,7 @@
 // The microphone: 16-bit PCM in blocks of 20 ms, and its level. One stream at a time, and always closed.
 
+import { t } from "/page/texts.js";
+
 const REASONS = {
   NotFoundError: "No microphone was found. Connect one, and try again.",
   NotAllowedError: "The microphone is blocked. Allow it for this page in the browser's settings, and try again.",
@@ -36,7 +38,7 @@ export class Microphone {
       context.createMediaStreamSource(stream).connect(node);
     } catch {
       close(stream, context);
-      throw new Error("This browser cannot use the microphone here. Reload the page, and try again.");
+      throw new Error(t("This browser cannot use the microphone here. Reload the page, and try again."));
     }
     for (const track of stream.getTracks()) track.addEventListener("ended", () => turn === this.turn && this.onGone());
     Object.assign(this, { stream, context });
@@ -52,7 +54,7 @@ export class Microphone {
 }
 
 async function open() {
-  if (!navigator.mediaDevices) throw new Error("Browsers allow the microphone only on https and localhost pages.");
+  if (!navigator.mediaDevices) throw new Error(t("Browsers allow the microphone only on https and localhost pages."));
   try {
     return await navigator.mediaDevices.getUserMedia({
       audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },

@@ -2,9 +2,10 @@
 
 import { $, announce } from "/page/actions.js";
 import { keep, kept } from "/page/keep.js";
+import { language, t } from "/page/texts.js";
 
 const count = (text) => [...text].length; // code points, as in the studio, not UTF-16 units
-const number = (n) => n.toLocaleString("en");
+const number = (n) => n.toLocaleString(language);
 
 export class Script {
   constructor() {
@@ -23,12 +24,18 @@ export class Script {
     const length = count(text);
     if (!length) {
       $("script").focus();
-      throw new Error("The script is empty. Write a sentence.");
+      throw new Error(t("The script is empty. Write a sentence."));
     }
     if (length > max) {
-      throw new Error(`The script has ${number(length)} characters; the maximum for ${purpose} is ${number(max)}. Shorten it by ${number(length - max)}, or split it.`);
+      throw new Error(t("The script has {count} characters; the maximum for {purpose} is {max}. Shorten it by {excess}, or split it.", { count: number(length), purpose: t(purpose), max: number(max), excess: number(length - max) }));
     }
     return text;
+  }
+
+  set(text) {
+    $("script").value = text;
+    keep("script", text);
+    this.show();
   }
 
   get liveText() {
@@ -43,8 +50,8 @@ export class Script {
   show() {
     const length = count($("script").value.trim());
     const { script_characters: live = Infinity, job_characters: video = Infinity } = this.limits ?? {};
-    const counted = `${number(length)} character${length === 1 ? "" : "s"}`;
-    const over = length > video ? `: too long. The maximum for a video is ${number(video)}` : length > live ? `: too long for live speech (maximum ${number(live)}). Render a video instead` : "";
+    const counted = t(length === 1 ? "{count} character" : "{count} characters", { count: number(length) });
+    const over = length > video ? t(": too long. The maximum for a video is {max}", { max: number(video) }) : length > live ? t(": too long for live speech (maximum {max}). Render a video instead", { max: number(live) }) : "";
     $("script-count").textContent = counted + over;
     if (over && over !== this.over) announce(counted + over);
     this.over = over;

@@ -4,33 +4,46 @@ import { $, announce, message, once, quiet } from "/page/actions.js";
 import { Anchors } from "/page/anchors.js";
 import * as api from "/page/api.js";
 import { AudioFile, readable } from "/page/audio-file.js";
+import { Captions } from "/page/captions.js";
 import { Compare } from "/page/compare.js";
 import { Dub } from "/page/dub.js";
 import { Live } from "/page/live.js";
 import { SpeakOptions } from "/page/speak-options.js";
 import { Microphone } from "/page/microphone.js";
-import { Photo } from "/page/photo.js";
+import { NewAnchor } from "/page/new-anchor.js";
+import { Player } from "/page/player.js";
 import { clearReadouts, showReadouts } from "/page/readouts.js";
+import { Rundown } from "/page/rundown.js";
 import { Script } from "/page/script.js";
 import { selectTab, startTabs } from "/page/tabs.js";
+import { Share } from "/page/share.js";
+import { chooseWith, t, translate } from "/page/texts.js";
 import { startTheme } from "/page/theme.js";
 import { clock, Videos } from "/page/videos.js";
+import { Verify } from "/page/verify.js";
 import { Watch } from "/page/watch.js";
 
 const ENDING_MS = 6_000;
 const LIVE_BUTTONS = ["stop", "record", "end"];
 
+translate(document);
+chooseWith($("language"));
+
 const live = new Live($("video"));
 const watch = new Watch();
 const script = new Script();
-const speakOptions = new SpeakOptions(live, { failed });
+const speakOptions = new SpeakOptions(live, { anchor: () => anchors.chosen, failed });
+const captions = new Captions();
 const compare = new Compare({ failed });
-const videos = new Videos($("videos"), $("no-videos"), { compare, failed });
-const audioFile = new AudioFile({ failed, takes: (files) => photo.drop(files) || dub.drop(files), onDropped: () => selectTab($("tab-audio")) });
+const player = new Player();
+const videos = new Videos($("videos"), $("no-videos"), { compare, player, again, failed });
+const verify = new Verify({ failed });
+const audioFile = new AudioFile({ failed, takes: (files) => newAnchor.drop(files) || verify.drop(files) || dub.drop(files), onDropped: () => selectTab($("tab-audio")) });
 const isOccupied = () => state.server?.busy || state.recordingSince !== null || microphone.on;
 const anchors = new Anchors(live, { isOccupied, handOver, onChosen: () => dub.video.findFaces(), failed });
-const photo = new Photo({ anchors, videos, failed });
+const newAnchor = new NewAnchor({ anchors, videos, failed });
 const dub = new Dub({ anchors, speakOptions, videos, compare, failed });
+new Share(live, { anchor: () => anchors.chosen, failed });
 const microphone = new Microphone({
   onAudio: (pcm) => state.microphoneSends && live.ready && live.send(pcm),
   onLevel: (level) => {
@@ -40,8 +53,19 @@ const microphone = new Microphone({
   },
   onGone: () => {
     stopMicrophone();
-    message("The microphone was disconnected.", $("mic"));
+    message(t("The microphone was disconnected."), $("mic"));
   },
+});
+const rundown = new Rundown(live, {
+  speak: async (text) => {
+    await goLive();
+    live.say(text);
+  },
+  edit: (text) => {
+    script.set(text);
+    $("script").focus();
+  },
+  failed,
 });
 const state = {
   recordingSince: null,
@@ -58,14 +82,14 @@ const state = {
 
 function failed(error, control) {
   if (error.status === 0) watch.check();
-  if (error.status === 401) askForToken("The token is missing or wrong.");
+  if (error.status === 401) askForToken(t("The token is missing or wrong."));
   else message(error.message ?? String(error), control);
 }
 
 function status(kind, text) {
   if ($("status").dataset.state === kind) return;
   $("status").dataset.state = kind;
-  $("status-text").textContent = text;
+  $("status-text").textContent = t(text);
 }
 
 const sentence = (text) => text[0].toUpperCase() + text.slice(1);
@@ -83,13 +107,13 @@ async function goLive() {
     $("go-live").setAttribute("aria-busy", "true");
     try {
       const values = speakOptions.liveValues;
-      await live.start({ anchor: anchors.chosen, ...values });
+      await live.start({ anchor: anchors.chosen, ...values, background: speakOptions.background });
       const hadFocus = document.activeElement === $("go-live");
       $("screen").classList.add("is-live");
       $("on-air").hidden = false;
       for (const id of LIVE_BUTTONS) $(id).disabled = false;
       if (hadFocus) $("stop").focus({ preventScroll: true });
-      announce("Live");
+      announce(t("Live"));
       speakOptions.began(values);
     } catch (error) {
       offAir();
@@ -111,6 +135,7 @@ function offAir() {
   for (const id of LIVE_BUTTONS) $(id).disabled = true;
   if (hadFocus) $("go-live").focus({ preventScroll: true });
   clearReadouts();
+  captions.clear();
   state.server = state.figures = null;
   state.hasSpoken = anchors.isNext = false;
   if (watch.up) status("off", "Off air");
@@ -139,6 +164,7 @@ live.addEventListener("state", ({ detail }) => {
   followRecording(detail);
   if (anchors.isNext && !isOccupied()) anchors.change();
 });
+live.addEventListener("caption", ({ detail }) => captions.show(detail, state.figures?.buffer_ms ?? 0));
 live.addEventListener("figures", ({ detail }) => {
   state.figures = detail;
   showFigures();
@@ -154,8 +180,8 @@ live.addEventListener("lost", async ({ detail }) => {
   state.lostAt = performance.now();
   if (!(await watch.check())) return;
   state.resumes = false;
-  const recorded = wasRecording ? " The recording is stored below." : "";
-  message(`The live session has ended: ${detail.reason || "the studio closed it"}.${recorded} Press Go live to start another one.`, $("go-live"));
+  const recorded = wasRecording ? ` ${t("The recording is stored below.")}` : "";
+  message(t("The live session has ended: {reason}.{recorded} Press Go live to start another one.", { reason: detail.reason || t("the studio closed it"), recorded }), $("go-live"));
   await videos.refresh();
 });
 
@@ -175,11 +201,13 @@ on("mute", () => {
   const muted = $("mute").getAttribute("aria-pressed") !== "true";
   live.mute(muted);
   $("mute").setAttribute("aria-pressed", muted);
-  $("mute-label").textContent = muted ? "Audio off" : "Audio on";
+  $("mute-label").textContent = muted ? t("Audio off") : t("Audio on");
 });
 
 function stopSpeaking() {
   stopMicrophone();
+  rundown.pause();
+  captions.clear();
   if (live.on) live.stop();
 }
 
@@ -195,13 +223,13 @@ watch.addEventListener("down", () => {
     quiet();
   }
   status("down", "No answer");
-  $("silence").textContent = `${api.SILENT} This page reconnects when it is back.`;
+  $("silence").textContent = `${api.SILENT} ${t("This page reconnects when it is back.")}`;
   $("silence").hidden = false;
 });
 watch.addEventListener("up", async () => {
   $("silence").hidden = true;
   if (!live.on) status("off", "Off air");
-  announce("The studio is back");
+  announce(t("The studio is back"));
   await open();
   try {
     if (live.on && !(await live.exists())) {
@@ -212,7 +240,7 @@ watch.addEventListener("up", async () => {
     if (!state.resumes) return;
     state.resumes = false;
     await goLive();
-    message("The studio is back. Pending speech was dropped: send it again.", $("go-live"), { role: "status", kind: "note" });
+    message(t("The studio is back. Pending speech was dropped: send it again."), $("go-live"), { role: "status", kind: "note" });
   } catch (error) {
     failed(error, $("go-live"));
   }
@@ -224,8 +252,8 @@ async function toggleRecording() {
   if (state.recordingSince) {
     showRecording(null);
     const { remark } = await live.record(false);
-    announce("Recording finished");
-    if (remark) message(`The recording is stored: ${remark}.`, $("record"));
+    announce(t("Recording finished"));
+    if (remark) message(t("The recording is stored: {remark}.", { remark }), $("record"));
     await videos.refresh();
   } else {
     await live.record(true);
@@ -238,7 +266,7 @@ function followRecording({ recording, recording_ended: reason }) {
   if (recording) state.isRecordingConfirmed = true;
   else if (state.isRecordingConfirmed && state.recordingSince) {
     showRecording(null);
-    message(`${sentence(reason ?? "the studio ended the recording")}.`, $("record"));
+    message(`${sentence(reason ?? t("the studio ended the recording"))}.`, $("record"));
     videos.refresh();
   }
 }
@@ -247,7 +275,7 @@ function showRecording(since) {
   state.recordingSince = since;
   state.isRecordingConfirmed = false;
   $("record").setAttribute("aria-pressed", since !== null);
-  $("record-label").textContent = since ? "Stop recording" : "Record";
+  $("record-label").textContent = since ? t("Stop recording") : t("Record");
   $("recording-badge").hidden = since === null;
   $("recording-time").textContent = "0:00";
 }
@@ -262,13 +290,29 @@ on("say", async () => {
   live.say(text);
 });
 on("make-script", async () => {
-  await api.post("/jobs", { anchor: anchors.chosen, ...speakOptions.values, text: script.videoText });
-  announce("The video is being rendered");
+  const { values, pronunciations, background } = speakOptions;
+  await api.post("/jobs", { anchor: anchors.chosen, ...values, pronunciations, background, text: script.videoText });
+  announce(t("The video is being rendered"));
   await videos.refresh();
+});
+on("rundown-add", () => {
+  rundown.add(script.liveText);
+  script.set("");
+  $("script").focus();
 });
 $("script").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat) $("say").click();
 });
+
+// Fills in the script and the settings of a job, to make its video again with changes.
+function again(job, text) {
+  selectTab($("tab-script"));
+  script.set(text);
+  speakOptions.set(job);
+  anchors.choose(job.anchor);
+  $("script").focus();
+  announce(t("The script is in its field again"));
+}
 
 // Audio file
 
@@ -287,11 +331,11 @@ on("play", async () => {
 on("make-audio", async () => {
   const { file } = audioFile;
   await readable(file);
-  const { openness, smoothness } = speakOptions.values;
+  const { background, values: { openness, smoothness } } = speakOptions;
   const anchor = anchors.chosen;
-  const query = new URLSearchParams({ title: [...file.name].slice(0, 80).join(""), openness, smoothness, ...(anchor && { anchor }) });
+  const query = new URLSearchParams({ title: [...file.name].slice(0, 80).join(""), openness, smoothness, ...(anchor && { anchor }), ...(background && { background }) });
   await api.upload(`/jobs/audio?${query}`, file);
-  announce("The video is being rendered");
+  announce(t("The video is being rendered"));
   await videos.refresh();
 });
 
@@ -326,13 +370,13 @@ function stopMicrophone() {
 
 function showMicrophone() {
   $("mic").setAttribute("aria-pressed", microphone.on);
-  $("mic").textContent = microphone.on ? "Stop microphone" : "Start microphone";
+  $("mic").textContent = microphone.on ? t("Stop microphone") : t("Start microphone");
 }
 
 // Access
 
 function askForToken(reason) {
-  $("token-reason").textContent = `${reason} Enter the API token of this studio.`;
+  $("token-reason").textContent = `${reason} ${t("Enter the API token of this studio.")}`;
   if (!$("token-dialog").open) $("token-dialog").showModal();
 }
 
@@ -345,15 +389,16 @@ $("token-form").addEventListener("submit", () => {
 async function open() {
   try {
     const info = await api.get("/info");
-    script.limits = audioFile.limits = photo.limits = info.limits;
+    script.limits = audioFile.limits = verify.limits = info.limits;
     script.show();
     speakOptions.show(info);
-    $("say").disabled = $("make-script").disabled = !info.voices.length;
+    $("say").disabled = $("make-script").disabled = $("rundown-add").disabled = $("voice-sample").disabled = !info.voices.length;
     await anchors.show();
     await videos.refresh();
     await dub.show(info);
+    await newAnchor.show(info);
     if (!info.voices.length) {
-      throw new Error("No voice is installed, so scripts cannot be read. Install one with: pip install 'newscaster[tts]'");
+      throw new Error(t("No voice is installed, so scripts cannot be read. Install one with: pip install 'newscaster[tts]'"));
     }
   } catch (error) {
     failed(error, $("say"));

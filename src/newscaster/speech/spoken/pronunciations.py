@@ -107,6 +107,14 @@ class Pronunciations:
             return cls({})
         return cls.read(path) if exists else cls({})
 
+    def with_more(self, readings: Mapping[str, str]) -> Pronunciations:
+        """Return a copy with further readings, which precede those of equal forms.
+
+        Raises:
+            InputError: as in the constructor.
+        """
+        return Pronunciations({**self._readings, **readings})
+
     def match(self, text: str, position: int) -> tuple[int, str] | None:
         """Return the end and the reading of the longest form that starts at a position, or None."""
         if not self._by_first:

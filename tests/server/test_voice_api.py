@@ -1,0 +1,82 @@
+"""Samples of voices over the API, and how jobs read words."""
+
+from __future__ import annotations
+
+import io
+import wave
+
+import pytest
+
+from fake_voices import FakeVoice, use_voice
+from newscaster.server import jobs
+from newscaster.server.job_process import Work
+from newscaster.speech.spoken import Pronunciations
+from studios import OpenStudio, until
+from tiny_anchor import speech_like
+
+
+@pytest.fixture
+def voice(monkeypatch: pytest.MonkeyPatch) -> FakeVoice:
+    voice = FakeVoice(lambda sentence, speed: speech_like(0.5, 24_000))
+    use_voice(monkeypatch, voice)
+    return voice
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[Work]:
+    """Jobs that have started; they fail at once."""
+    begun: list[Work] = []
+
+    async def run(work: Work, *, progress: object) -> dict[str, str]:
+        begun.append(work)
+        return {"state": "failed", "error": "not made here"}
+
+    monkeypatch.setattr(jobs, "run_work", run)
+    return begun
+
+
+def test_a_sample_is_read_with_the_pronunciations(open_studio: OpenStudio, voice: FakeVoice) -> None:
+    studio = open_studio(pronunciations=Pronunciations({"WHO": "who", "EU": "union"}))
+    name = studio.get("/v1/info").json()["voices"][0]
+    sample = {"text": "The WHO and the EU.", "voice": name, "speed": 1.5, "pronunciations": {"WHO": "W.H.O"}}
+    reply = studio.post("/v1/voices/sample", json=sample)
+    assert reply.headers["content-type"] == "audio/wav"
+    with wave.open(io.BytesIO(reply.content)) as audio:
+        assert (audio.getframerate(), audio.getnchannels(), audio.getsampwidth()) == (24_000, 1, 2)
+        assert audio.getnframes() > 0.4 * 24_000
+    assert voice.sentences[-1] == "The W.H.O and the union."
+    assert voice.speeds[-1] == 1.5
+
+
+def test_samples_that_are_refused(open_studio: OpenStudio, voice: FakeVoice) -> None:
+    studio = open_studio()
+    for sample, status, message in (
+        ({"text": ""}, 422, "text: "),
+        ({"text": "x" * 301}, 422, "text: "),
+        ({"text": "..."}, 400, "the text '...' holds no word to speak"),
+        ({"voice": "other"}, 404, "there is no voice 'other' here"),
+        ({"anchor": "other"}, 404, "there is no anchor 'other'"),
+        ({"speed": 3}, 422, "speed: "),
+        ({"pronunciations": {"WHO": ""}}, 400, "the reading is empty"),
+    ):
+        reply = studio.post("/v1/voices/sample", json=sample)
+        assert (reply.status_code, reply.json()["error"][: len(message)]) == (status, message)
+    assert studio.app.state.studio.samples_in_progress == 0  # type: ignore[attr-defined]
+
+
+def test_a_job_has_its_pronunciations_and_its_background(
+    open_studio: OpenStudio, voice: FakeVoice, begun: list[Work]
+) -> None:
+    studio = open_studio(pronunciations=Pronunciations({"EU": "union"}))
+    new = {"text": "The WHO.", "pronunciations": {"WHO": "W.H.O"}, "background": "blur"}
+    job = studio.post("/v1/jobs", json=new).json()
+    assert (job["pronunciations"], job["background"]) == (new["pronunciations"], "blur")
+    (work,) = until(lambda: begun)
+    assert work.pronunciations == Pronunciations({"EU": "union", "WHO": "W.H.O"})
+    assert work.background == "blur"
+    for change, message in (
+        ({"background": "/etc/passwd"}, "the background is '/etc/passwd'; expected a colour"),
+        ({"pronunciations": {"": "x"}}, "the written form is empty"),
+    ):
+        reply = studio.post("/v1/jobs", json={"text": "The WHO.", **change})
+        assert (reply.status_code, reply.json()["error"][: len(message)]) == (400, message)
