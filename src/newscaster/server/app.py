@@ -42,8 +42,8 @@ from newscaster.server.middleware import API, App, Message, Receive, Scope, Secu
 from newscaster.server.probes import router as probe_router
 from newscaster.server.settings import Settings
 from newscaster.server.studio import Studio
-from newscaster.system.native_calls import allow_open_files, preempt_less
 from newscaster.server.voice_api import router as voice_router
+from newscaster.system.native_calls import allow_open_files, preempt_less
 from newscaster.system.os_errors import fault
 from newscaster.texts import quoted
 from newscaster.version import VERSION
