@@ -28,6 +28,7 @@ from newscaster.formats.anchor_info import FORMATS as ANCHOR_FORMATS
 from newscaster.formats.anchor_references import references_to_bytes
 from newscaster.formats.dataset import FORMAT as TAKE_FORMAT
 from newscaster.formats.dataset import Dataset
+from newscaster.formats.named_clips import NamedClip
 from newscaster.inference import Session
 from newscaster.media.containers import CONTAINERS
 from newscaster.speech.encoder import packaged_encoder
@@ -38,6 +39,7 @@ from tiny_anchor import COEFFICIENTS, tiny_basis, tiny_face, tiny_matte, write_t
 
 PAGE = Path(__file__).parents[1] / "docs" / "formats.md"
 Row = dict[str, str]
+CLIPS = (NamedClip(name="nod", start=2, stop=5),)
 
 
 def tables() -> dict[str, dict[str, Row]]:
@@ -105,7 +107,11 @@ def check_arrays(arrays: Mapping[str, np.ndarray], heading: str, sizes: Mapping[
 
 def anchors(folder: Path) -> Iterator[Path]:
     yield bundled_anchor()
-    yield write_tiny_anchor(folder / "small.anchor", matte=tiny_matte(10, (96, 80)))
+    yield write_tiny_anchor(
+        folder / "small.anchor",
+        matte=tiny_matte(10, (96, 80)),
+        clips=(NamedClip(name="nod", start=2, stop=5),),
+    )
     blend_weight, segment = np.linspace(0, 1, 10).astype(np.float32), np.repeat([0, 1], 5)
     yield write_tiny_anchor(
         folder / "large.anchor", features="whisper", blend_weight=blend_weight, segment=segment

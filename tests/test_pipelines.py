@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from newscaster import pipelines
 from newscaster.errors import AnchorError, InputError, MediaError, MissingExtraError, OutputError
 from newscaster.formats.anchor import MATTE, SPEECH_ENCODER, AnchorFile
 from newscaster.formats.dataset import Dataset, write_audio_fits
+from newscaster.formats.named_clips import ClipTimes
 from newscaster.media import probe, read_frames
 from newscaster.models.motion import base as base_motion
 from newscaster.models.motion import speaker
@@ -544,3 +546,28 @@ def test_the_working_folder_is_the_users_own(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(MediaError, match="enough"):
             newscaster.train(clip, tmp_path / "a.anchor", work=work, consent="Ada agreed.")
     assert modes == [0o700, 0o700]
+
+
+@pytest.mark.parametrize(
+    ("footage", "options", "message"),
+    [
+        (["a.mp4", "b.mp4"], {}, "--clip names parts of one file, and the footage is 2 files or folders"),
+        (["a.mp4"], {"target": "synthetic"}, "--target synthetic keeps them out of the anchor"),
+        (["a.mp4"], {"clips": ["nod=0-1", "nod=2-3"]}, "two clips have the name 'nod'"),
+        (["a.png"], {}, "clips is given, but .* is a photograph"),
+    ],
+)
+def test_clips_that_do_not_fit_the_footage(
+    tmp_path: Path, footage: list[str], options: dict[str, Any], message: str
+) -> None:
+    for name in footage:
+        (tmp_path / name).write_bytes(b"")
+    clips = [ClipTimes.parse(text) for text in options.pop("clips", ["nod=0-1"])]
+    with pytest.raises(InputError, match=message):
+        pipelines.train(
+            [tmp_path / name for name in footage],
+            tmp_path / "x.anchor",
+            consent="Ada",
+            clips=clips,
+            **options,
+        )

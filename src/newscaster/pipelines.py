@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from newscaster.face.references import References
     from newscaster.formats.anchor_info import AnchorInfo
     from newscaster.formats.dataset import Dataset
+    from newscaster.formats.named_clips import ClipTimes
     from newscaster.models.motion.speaker import SpeakerMotion
     from newscaster.models.portrait.data import FullFrameData
     from newscaster.models.renderer.contract import CropNetwork
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from newscaster.prepare import Report
     from newscaster.still.head_motion import MotionStyle
     from newscaster.synthesis.articulation import Articulation
+    from newscaster.synthesis.clip_editing import TrackedClip
     from newscaster.training.distributed import Launcher
     from newscaster.training.processes import Processes
     from newscaster.types import Progress
@@ -186,6 +188,7 @@ def train(
     reuse_encoder: bool = False,
     motion: MotionStyle | None = None,
     blinks: bool = True,
+    clips: Sequence[ClipTimes] = (),
     devices: int = 1,
     nodes: int = 1,
     progress: Progress = _no_progress,
@@ -218,6 +221,7 @@ def train(
             newscaster with the same encoder.
         motion: of the head in a photograph: "calm", "lively" or "still"; None: calm.
         blinks: whether the eyes in a photograph blink.
+        clips: parts of the footage, then one file, that are shown on cue. See `Live.play`.
         devices: processes that train frames on each machine: GPUs, or processes of a CPU.
         nodes: machines, which must have ``work`` in common; each runs the same program.
         progress: called with a phase, the amount done, and the total.
@@ -235,13 +239,12 @@ def train(
 
     out = Path(out)
     agreed = valid_consent(consent)
-    for text in (name or "", *attribution):
-        check_unicode(text, "name or attribution")
+    check_unicode(" ".join((name or "", *attribution)), "name or attribution")
     if (photo := _photo(footage)) is not None:
         return _train_photo(
             photo,
             out,
-            _for_footage(minutes, work, target, target_minutes, renderer, devices * nodes),
+            _for_footage(minutes, work, target, target_minutes, renderer, devices * nodes, clips),
             consent=agreed,
             name=name,
             face=face,
@@ -253,7 +256,7 @@ def train(
             progress=progress,
         )
     _check_footage_moves(motion, blinks=blinks)
-    check_renderer(renderer)
+    clip_file = _check_clips(clips, footage, target)
     _check_minutes(minutes, target_minutes, renderer)
     full_frame_minutes = target_minutes if target == SYNTHETIC else None
     folder = _checked_folder(footage, out, target, work, name=name, attribution=attribution)
@@ -274,6 +277,7 @@ def train(
             target=None if target == SYNTHETIC else target,
             progress=report,
         )
+        tracked = _track_clips(clip_file, clips, dataset, face)
         path = train_on_dataset(
             dataset,
             out,
@@ -290,7 +294,7 @@ def train(
         )
         if work is None:
             _remove_work(folder, _removed(folder))
-    return path
+    return _append_clips(path, tracked)
 
 
 def _photo(footage: Footage) -> Path | None:
@@ -309,6 +313,52 @@ def _photo(footage: Footage) -> Path | None:
             "footage alone"
         )
     return photos[0] if photos else None
+
+
+def _check_clips(clips: Sequence[ClipTimes], footage: Footage, target: Path | str | None) -> Path | None:
+    """Return the file that named clips are parts of; None: there are none.
+
+    Raises:
+        InputError: the footage is not one file; the target is synthetic; two clips have one name.
+    """
+    from newscaster.formats.named_clips import check_names
+
+    if not clips:
+        return None
+    check_names(clips)
+    if target == SYNTHETIC:
+        raise InputError(
+            "--clip shows frames of the footage, and --target synthetic keeps them out of the anchor. Omit "
+            "one of them"
+        )
+    paths = [Path(path) for path in ([footage] if isinstance(footage, str | Path) else footage)]
+    if len(paths) != 1 or paths[0].is_dir():
+        raise InputError(
+            f"--clip names parts of one file, and the footage is {len(paths)} files or folders. Give one "
+            "file; or add clips afterwards: newscaster clips ANCHOR FOOTAGE --add NAME=START-STOP"
+        )
+    return paths[0]
+
+
+def _track_clips(
+    file: Path | None, clips: Sequence[ClipTimes], dataset: Dataset, face: int | None
+) -> list[TrackedClip]:
+    """Track the person through named clips, before the training: they may not show the face."""
+    from newscaster.prepare.video_track import WantedPerson
+    from newscaster.synthesis.clip_editing import track_clips
+
+    if file is None:
+        return []
+    wanted = WantedPerson(name=file.name, face=face)
+    return track_clips(file, clips, wanted, fps=dataset.fps, size=dataset.target.size)
+
+
+def _append_clips(path: Path, tracked: Sequence[TrackedClip]) -> Path:
+    from newscaster.synthesis.clip_editing import append_clips
+
+    if tracked:
+        append_clips(path, tracked)
+    return path
 
 
 def _checked_folder(
@@ -356,6 +406,7 @@ def _for_footage(
     target_minutes: float,
     renderer: str,
     processes: int,
+    clips: Sequence[ClipTimes],
 ) -> list[str]:
     """Return which arguments of :func:`train` that are for footage differ from their defaults."""
     given = {
@@ -365,11 +416,13 @@ def _for_footage(
         "target_minutes": target_minutes != DEFAULT_TARGET_MINUTES,
         "renderer": renderer != DEFAULT_RENDERER,
         "devices or nodes": processes > 1,
+        "clips": bool(clips),
     }
     return [argument for argument, is_given in given.items() if is_given]
 
 
 def _check_minutes(minutes: float, target_minutes: float, renderer: str) -> None:
+    check_renderer(renderer)
     for argument, value, usual, least in (
         ("minutes", minutes, DEFAULT_MINUTES, renderer in UNTRAINED),
         ("target_minutes", target_minutes, DEFAULT_TARGET_MINUTES, False),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import zipfile
 from pathlib import Path
 
 from newscaster.consent import Consent
 from newscaster.errors import ConsentError, InputError, OutputError
-from newscaster.formats.anchor import HEADER, AnchorFile
+from newscaster.formats.anchor import AnchorFile
+from newscaster.formats.header import rewrite_header
 
 
 def withdraw(path: str | Path, *, reason: str = "") -> Consent:
@@ -43,8 +41,6 @@ def withdraw(path: str | Path, *, reason: str = "") -> Consent:
 
 
 def _withdraw(path: str | Path, reason: str) -> Consent:
-    from newscaster.media import atomic_write
-
     file = AnchorFile(Path(path))
     consent = file.info.consent_record
     if consent is None:
@@ -52,23 +48,5 @@ def _withdraw(path: str | Path, reason: str) -> Consent:
     if consent.withdrawn:
         raise ConsentError(f"the consent to '{path}' {consent.ended}. There is nothing left to do")
     consent = consent.withdraw(reason)
-    with (
-        atomic_write(file.path) as temporary,
-        zipfile.ZipFile(file.path) as old,
-        zipfile.ZipFile(temporary, "w") as new,
-    ):
-        for entry in old.infolist():
-            with old.open(entry) as source, new.open(_copy_entry(entry), "w") as target:
-                if entry.filename == HEADER:
-                    header = {**json.load(source), "consent": consent.to_json()}
-                    target.write(json.dumps(header, indent=1, ensure_ascii=False).encode())
-                else:
-                    shutil.copyfileobj(source, target, 1 << 20)
+    rewrite_header(file, {"consent": consent.to_json()})
     return consent
-
-
-def _copy_entry(entry: zipfile.ZipInfo) -> zipfile.ZipInfo:
-    """Return a member of the same name, time and permissions, without size and offset."""
-    copied = zipfile.ZipInfo(entry.filename, entry.date_time)
-    copied.external_attr = entry.external_attr
-    return copied

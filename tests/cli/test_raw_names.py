@@ -97,6 +97,7 @@ TRAIN = ["train", "FOLDER/CAFE.wav", "-o", "FOLDER/out.anchor", "--consent"]
         (["info", "FOLDER/CAFE.anchor"], []),
         (["info", "FOLDER/CAFE.anchor", "--json"], []),
         (["withdraw", "FOLDER/CAFE.anchor"], []),
+        (["clips", "FOLDER/CAFE.anchor"], []),
     ],
     ids=lambda value: "" if not value else value[0].split("/")[-1],
 )  # fmt: skip
@@ -163,6 +164,10 @@ def test_long_names(folder: Path, run: Run) -> None:
         [*TRAIN, "Ada agreed", "--name", "CAFE"],
         [*TRAIN, "Ada agreed", "--attribution", "CAFE"],
         [*TRAIN, "Ada agreed", "--fps", "CAFE"],
+        [*TRAIN, "Ada agreed", "--clip", "CAFE=0-1"],
+        ["clips", "FOLDER/CAFE.anchor", "--add", "CAFE=0-1"],
+        ["clips", "FOLDER/CAFE.anchor", "--remove", "CAFE"],
+        ["clips", "FOLDER/CAFE.anchor", "FOLDER/noCAFE.mp4", "--add", "nod=0-1"],
         ["withdraw", "FOLDER/CAFE.anchor", "--reason", "CAFE"],
         [*DUB, "FOLDER/noCAFE.mp4", "--cache", "FOLDER/CAFE"],
         [*DUB, "FOLDER/CAFE.wav", "--script", "FOLDER/noCAFE.srt"],

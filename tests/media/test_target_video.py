@@ -12,7 +12,7 @@ import pytest
 
 from making_media import moving_pattern
 from newscaster.errors import MediaError
-from newscaster.media import TargetVideo, encode_target
+from newscaster.media import TargetVideo, encode_target, join_targets
 from newscaster.media import target_video as target_module
 
 COUNT = 53
@@ -107,3 +107,21 @@ def test_damage_is_named(encoded: bytes, tmp_path: Path) -> None:
         TargetVideo(tmp_path / "none.mp4")
     with pytest.raises(MediaError, match="no frames"):
         encode_target([], Fraction(25))
+
+
+def test_joined_targets_keep_every_frame() -> None:
+    first, second = (encode_target(moving_pattern(frames), Fraction(25)) for frames in (15, 30))
+    joined = join_targets(first, second)
+    assert joined is not None
+    videos = [TargetVideo(data) for data in (first, second, joined)]
+    assert videos[2].frame_count == 45
+    assert videos[2].fps == 25
+    separate = [video.frame(index) for video in videos[:2] for index in range(video.frame_count)]
+    assert all((videos[2].frame(index) == frame).all() for index, frame in enumerate(separate))
+
+
+def test_targets_of_other_settings_are_not_joined() -> None:
+    first = encode_target(moving_pattern(15), Fraction(25))
+    assert join_targets(first, encode_target(moving_pattern(15), Fraction(30))) is None
+    with pytest.raises(MediaError, match="the target video is damaged"):
+        join_targets(first, first[:200])

@@ -15,8 +15,11 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from newscaster import media
-from studios import SOCKETS, OpenStudio, until
-from tiny_anchor import speech_like
+from newscaster.formats.named_clips import NamedClip
+from newscaster.synthesis.actions import ActionOrder
+from newscaster.synthesis.live import Live
+from studios import SOCKETS, OpenStudio, opening, until
+from tiny_anchor import speech_like, write_tiny_anchor
 
 PCM = (speech_like(1.0) * 32767).astype("<i2").tobytes()
 
@@ -98,6 +101,27 @@ def test_stopping(studio: TestClient) -> None:
     until(lambda: studio.get(f"/v1/sessions/{session}").status_code == 404)
 
 
+def test_actions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[object] = []
+    monkeypatch.setattr(ActionOrder, "play", lambda order, name: called.append(name))
+    monkeypatch.setattr(Live, "listen", lambda live, on: called.append(on))
+    clips = (NamedClip(name="nod", start=10, stop=25), NamedClip(name="listening", start=30, stop=45))
+    path = write_tiny_anchor(tmp_path / "x.anchor", frames=60, clips=clips)
+    with opening(path, tmp_path / "kept") as open_studio:
+        studio = open_studio()
+        with studio.websocket_connect(f"{SOCKETS}/v1/stream") as socket:
+            socket.send_json({"output": "none"})
+            session = next_message(socket, "session")
+            assert session["actions"] == ["nod", "listening"]
+            socket.send_json({"type": "action", "name": "nod"})
+            socket.send_json({"type": "listening", "on": True})
+            socket.send_json({"type": "listening", "on": False})
+            until(lambda: called == ["nod", True, False])
+            address = f"/v1/sessions/{session['id']}/action"
+            assert studio.post(address, json={"name": "nod"}).status_code == 202
+            assert called[3:] == ["nod"]
+
+
 def test_messages_that_are_refused_end_nothing(open_studio: OpenStudio) -> None:
     studio = open_studio(limits={"waiting_seconds": 2.0, "script_characters": 50})
     with studio.websocket_connect(f"{SOCKETS}/v1/stream") as socket:
@@ -112,6 +136,9 @@ def test_messages_that_are_refused_end_nothing(open_studio: OpenStudio) -> None:
             ('{"type": "say"}', "text is NoneType"),
             ('{"type": "say", "text": "..."}', "the text '...' holds no word"),
             ('{"type": "say", "text": "%s"}' % ("a" * 60), "the text has 60 characters; the maximum is 50"),
+            ('{"type": "action", "name": "bow"}', "the action is 'bow'; the anchor has no clips"),
+            ('{"type": "action"}', "name is NoneType; expected the name of an action"),
+            ('{"type": "listening", "on": 1}', "on is 1; expected true or false"),
             ('{"type": "sound", "rate": 3}', "rate is 3; expected 8000 to 96000 Hz"),
             (PCM, "audio is rejected, since its rate was rejected"),
             ('{"type": "sound", "rate": "48000"}', "rate is '48000'; expected 8000 to 96000 Hz"),

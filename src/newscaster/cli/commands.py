@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from newscaster.cli.batching import batch
+from newscaster.cli.clips import clips, person_option
 from newscaster.cli.consent_option import CONSENT_HELP, TRAINING, read_consent
 from newscaster.cli.doctor import doctor
 from newscaster.cli.dubbing import dub
@@ -60,14 +61,6 @@ _FILE = click.Path(path_type=Path)
 _OUTPUT_NAMES = {"report": "report", "json_file": "metrics", "keep": "videos"}
 
 
-_face_option = click.option(
-    "--face",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Face to use if there are several, counted from the left (0 is the leftmost).",
-)
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(VERSION, prog_name="newscaster")
 def cli() -> None:
@@ -77,7 +70,7 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("footage", nargs=-1, required=True, type=_FILE)
-@_face_option
+@person_option
 @click.option("--report", type=_FILE, metavar="FILE", help="Also write the report as a web page (.html).")
 def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> None:
     """Check whether FOOTAGE is good enough to train an anchor.
@@ -127,7 +120,7 @@ def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> N
 @click.option(
     "--fps", metavar="RATE", help="Frame rate, such as 25 or 30000/1001 (default: the footage's rate)."
 )
-@_face_option
+@person_option
 @click.option(
     "--target",
     cls=RenamedOption,
@@ -158,6 +151,13 @@ def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> N
     type=click.Choice(["calm", "lively", "still"]),
     help="Motion of the head, for a photograph (default: calm).",
 )
+@click.option(
+    "--clip",
+    "clips",
+    multiple=True,
+    metavar="NAME=START-STOP",
+    help="Part of the footage that live streams show on cue, such as nod=00:12-00:14. Repeatable.",
+)
 @click.option("--no-blink", is_flag=True, help="Do not let the eyes blink, for a photograph.")
 @click.option(
     "--devices",
@@ -186,6 +186,7 @@ def train(
     out: Path,
     consent: str | None,
     fps: str | None,
+    clips: tuple[str, ...],
     no_blink: bool,
     devices: int,
     nodes: int,
@@ -198,13 +199,16 @@ def train(
     statement = read_consent(consent, TRAINING)
     rate = None if fps is None else _frame_rate(fps)
     from newscaster import pipelines
+    from newscaster.formats.named_clips import ClipTimes
 
+    named = [ClipTimes.parse(text) for text in clips]
     with progress_report() as progress:
         path = pipelines.train(
             footage,
             out,
             consent=statement,
             fps=rate,
+            clips=named,
             blinks=not no_blink,
             devices=devices,
             nodes=nodes,
@@ -217,7 +221,7 @@ def train(
 @cli.command()
 @click.argument("anchor")
 @click.argument("footage", nargs=-1, required=True, type=_FILE)
-@_face_option
+@person_option
 @click.option(
     "--no-rest",
     cls=RenamedOption,
@@ -267,6 +271,7 @@ def evaluate(anchor: str, footage: tuple[Path, ...], no_rest: bool, **options: A
 cli.add_command(speak)
 cli.add_command(dub)
 cli.add_command(batch)
+cli.add_command(clips)
 cli.add_command(live)
 cli.add_command(demo)
 cli.add_command(serve)
@@ -337,6 +342,11 @@ def _metadata(file: AnchorFile) -> Iterator[tuple[str, str]]:
         f"{info.crop.side}x{info.crop.side} px, landmark maps {info.map_side}x{info.map_side}",
     )
     yield "motion", f"{info.features.kind} -> {info.coefficients} coefficients"
+    if info.clips:
+        yield (
+            "clips",
+            ", ".join(f"{clip.name} ({float(clip.frames / info.fps):.1f} s)" for clip in info.clips),
+        )
     for section, values in (("training", info.training), ("consent", info.consent)):
         for name, value in values.items():
             yield section, f"{name}: {value}"

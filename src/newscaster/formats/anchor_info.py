@@ -18,6 +18,7 @@ from newscaster.errors import AnchorError, InputError
 from newscaster.face.crop import FaceCrop
 from newscaster.face.grain import STRONGEST
 from newscaster.face.topology import MOUTH_POINTS
+from newscaster.formats.named_clips import MAX_CLIPS, NamedClip, clips_from_json, valid_clips
 from newscaster.safety.readers import MAX_PIXELS, MAX_TARGET_FRAMES, fraction, is_plain_text
 from newscaster.speech.features import MOTION_HZ, FeatureSpec
 from newscaster.version import VERSION
@@ -76,6 +77,8 @@ class AnchorInfo:
     `synthesis.playback_order`."""
     nods: tuple[int, ...] = ()
     """Frames of a target that loops at which the head is at the lowest point of a nod, rising."""
+    clips: tuple[NamedClip, ...] = ()
+    """Parts of the target that are shown on cue."""
     synthetic_target: bool = False
     """Whether no frame of the target video is footage: a network rendered all of it."""
     shared_encoder: str | None = None
@@ -115,6 +118,8 @@ class AnchorInfo:
         rising = [-1, *self.nods]
         is_rising = all(before < frame < frames for before, frame in pairwise(rising))
         _check(is_rising, "nods", self.nods, f"rising frame numbers below {frames}")
+        accepted = f"up to {MAX_CLIPS} names, each with its own frames below {frames}"
+        _check(valid_clips(self.clips, frames), "clips", self.clips, accepted)
         _check(1 <= self.coefficients <= 2 * MOUTH_POINTS, "coefficients", self.coefficients, "1 to 114")
         steps = self.context_steps
         _check(0 <= steps <= MAX_CONTEXT_STEPS, "context_steps", steps, f"0 to {MAX_CONTEXT_STEPS}")
@@ -175,6 +180,7 @@ class AnchorInfo:
             "stage_frames": self.target_frames,
             "stage_loops": self.target_loops,
             "nods": list(self.nods),
+            "clips": [clip.to_json() for clip in self.clips],
             "synthetic_target": self.synthetic_target,
             "shared_encoder": self.shared_encoder,
             "region": self.crop.to_json(),
@@ -219,6 +225,7 @@ class AnchorInfo:
             crop=_crop_of(_field(values, "region", dict)),
             target_loops=_optional(values, "stage_loops", bool, False),
             nods=tuple(nods),
+            clips=clips_from_json(_optional(values, "clips", list, [])),
             # Before the field existed, the metrics of the full-frame network were the only sign.
             synthetic_target=_optional(values, "synthetic_target", bool, "stage minutes" in training),
             shared_encoder=_optional(values, "shared_encoder", str, None),

@@ -56,7 +56,7 @@ from newscaster.media.stream import (
     record_video,
     write_fragments,
 )
-from newscaster.media.target_video import TargetVideo, encode_target
+from newscaster.media.target_video import TargetVideo, encode_target, join_targets
 from newscaster.media.video import read_frames, read_yuv_frames, yuv_notes
 from newscaster.media.video_file import write_video
 from newscaster.media.wav import write_wav
@@ -123,6 +123,7 @@ __all__ = [
     "has_room",
     "is_same_file",
     "is_sequence",
+    "join_targets",
     "layout_note",
     "length_notes",
     "listening_rate",

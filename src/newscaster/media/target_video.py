@@ -93,6 +93,38 @@ def encode_target(
     return in_background(frames, encode)
 
 
+def join_targets(first: bytes, second: bytes) -> bytes | None:
+    """Return two target videos as one, without encoding them again.
+
+    Returns:
+        An MP4 file; None if they were encoded with different settings or in different sizes.
+
+    Raises:
+        MediaError: one is damaged.
+    """
+    buffer = io.BytesIO()
+    try:
+        with (
+            av.open(io.BytesIO(first), "r", "mp4") as a,
+            av.open(io.BytesIO(second), "r", "mp4") as b,
+            av.open(buffer, "w", "mp4") as joined,
+        ):
+            containers = (a, b)
+            sources = [container.streams.video[0] for container in containers]
+            if len({(s.codec_context.extradata, s.width, s.height, native_fps(s)) for s in sources}) > 1:
+                return None
+            stream, time_base = joined.add_stream_from_template(sources[0]), 1 / native_fps(sources[0])
+            packets = (packet for container in containers for packet in container.demux(video=0))
+            for number, packet in enumerate(packet for packet in packets if packet.size):
+                packet.stream, packet.time_base = stream, time_base
+                packet.pts = packet.dts = number
+                packet.duration = 1
+                joined.mux(packet)
+    except (av.FFmpegError, OSError, IndexError) as error:
+        raise MediaError(f"the target video is damaged ({reason(error)}). Copy or make it again") from error
+    return buffer.getvalue()
+
+
 class TargetVideo:
     """Random access to the frames of a target video; for one thread at a time.
 

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -178,6 +178,33 @@ def track_people(
     return complete
 
 
+def track_part(
+    path: Path, wanted: WantedPerson, *, fps: Fraction, start_frame: int, stop_frame: int
+) -> VideoTrack:
+    """Track a person through a part of a video.
+
+    Args:
+        path: any video file.
+        wanted: the person.
+        fps: frames per second of the track.
+        start_frame: the first frame at this rate.
+        stop_frame: one past the last one. The track is shorter if the video ends before.
+
+    Raises:
+        MediaError, OtherPersonError, FootageError: as for :func:`track_people`.
+    """
+    footage = read_footage(path)
+    if start_frame >= round(footage.end_seconds * fps):
+        raise FootageError(
+            f"'{path}' is {footage.end_seconds:.2f} s long; a part from {float(start_frame / fps):.2f} s on "
+            "was named. Name one within the video"
+        )
+    persons = look_at_key_frames(footage) or look(footage)
+    choice = _choose(footage, persons, wanted)
+    frames = read_frames(footage.path, fps=fps, exact=False, start_frame=start_frame, stop_frame=stop_frame)
+    return _track(footage, [choice], "", None, frames=frames, fps=fps)[0]
+
+
 def _check_faces_differ(path: Path, wanted: Sequence[WantedPerson], faces: Sequence[int | None]) -> None:
     for (a, face), (b, other) in itertools.combinations(enumerate(faces), 2):
         if face == other:
@@ -246,17 +273,24 @@ def _is_someone_else(person: Person, descriptor: ArrayF32 | None) -> bool:
 
 
 def _track(
-    footage: Footage, choices: Sequence[_Choice], sha256: str, progress: FrameProgress | None
+    footage: Footage,
+    choices: Sequence[_Choice],
+    sha256: str,
+    progress: FrameProgress | None,
+    *,
+    frames: Iterator[ImageU8] | None = None,
+    fps: Fraction | None = None,
 ) -> list[VideoTrack]:
-    """Track the chosen people in one pass over the frames."""
-    fps = footage.fps
+    """Track the chosen people in one pass over the frames: by default all, at the rate of the footage."""
+    fps = footage.fps if fps is None else fps
+    read = read_frames(footage.path, fps=fps, exact=False) if frames is None else frames
     detector = CutDetector()
     followers = [PersonFollower(people, fps=float(fps)) for people, _ in choices]
     meters = [_Occlusion() for _ in choices]
     expected = round(footage.end_seconds * fps)
     count, size = 0, (footage.video.width, footage.video.height)
-    with made_ahead(read_frames(footage.path, fps=fps, exact=False), depth=_FRAMES_AHEAD) as frames:
-        for frame in frames:
+    with made_ahead(read, depth=_FRAMES_AHEAD) as images:
+        for frame in images:
             is_cut = detector.step(frame)
             for follower, meter in zip(followers, meters, strict=True):
                 if is_cut:

@@ -31,6 +31,7 @@ from newscaster.server.http_errors import (
 from newscaster.server.middleware import API, is_token
 from newscaster.server.recording import described
 from newscaster.server.schemas import (
+    Action,
     Description,
     NewSession,
     SessionChange,
@@ -163,6 +164,16 @@ async def webrtc(offer: Description, session: UsedSession, studio: TheStudio) ->
 @router.post("/sessions/{session}/say", status_code=202, summary="Speak a text, after pending speech")
 async def say(text: Text, session: UsedSession, studio: TheStudio) -> dict[str, Any]:
     session.say(text_of(text.text, max_characters=studio.settings.limits.script_characters))
+    return session.to_json()
+
+
+@router.post(
+    "/sessions/{session}/action",
+    status_code=202,
+    summary="Show a named clip of the anchor, after those that wait",
+)
+async def action(action: Action, session: UsedSession) -> dict[str, Any]:
+    await session.act(action.name)
     return session.to_json()
 
 

@@ -90,6 +90,12 @@ class Text(_Schema):
     text: str = Field(min_length=1, description="Text to speak; an empty line separates paragraphs.")
 
 
+class Action(_Schema):
+    """A named clip to show."""
+
+    name: str = Field(max_length=40, description="Name of the clip, one of the session's actions.")
+
+
 class VoiceSample(_Words):
     """A sentence to hear a voice with."""
 

@@ -248,6 +248,14 @@ class Session:
             feeding.cancel()
             await asyncio.wait([feeding])
 
+    async def act(self, action: str) -> None:
+        """Show a named clip of the anchor, after those that wait.
+
+        Raises:
+            NewscasterError: the anchor has no such clip, or too many wait.
+        """
+        await asyncio.to_thread(self.live.play, action)  # the first time, its cuts are computed
+
     async def interrupt(self) -> None:
         """Stop speaking now, and drop pending speech."""
         self.live.interrupt()
@@ -298,6 +306,7 @@ class Session:
             "fps": self.fps,
             "sound_rate": RATE,
             "background": self.options.background,
+            "actions": list(self.live.actions),
             "state": asdict(self.state()),
         }
 

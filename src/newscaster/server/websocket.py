@@ -47,6 +47,8 @@ _FIELDS = {
     "sound": {"type", "rate"},
     "flush": {"type"},
     "stop": {"type"},
+    "action": {"type", "name"},
+    "listening": {"type", "on"},
     "finish": {"type"},
 }
 """Fields of each message. Others are rejected: a client that sends them would expect an effect."""
@@ -257,6 +259,10 @@ class Conversation:
         elif kind == "flush":
             self._session.live.flush()
             self._is_first = True
+        elif kind == "action":
+            await self._session.act(action_of(message.get("name")))
+        elif kind == "listening":
+            self._session.live.listen(_flag_of(message.get("on")))
         elif kind == "stop":
             await self._session.interrupt()
             await self._socket.send_json({"type": "stopped"})
@@ -353,6 +359,23 @@ def text_of(value: object, *, max_characters: int) -> str:
             "or send it in parts",
             status=TOO_LARGE,
         )
+    return value
+
+
+def action_of(value: object) -> str:
+    """Check the type of the name of an action.
+
+    Raises:
+        RefusedError: it is no string.
+    """
+    if not isinstance(value, str):
+        raise RefusedError(f"name is {type(value).__name__}; expected the name of an action, a string")
+    return value
+
+
+def _flag_of(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise RefusedError(f"on is {quoted(value)}; expected true or false")
     return value
 
 

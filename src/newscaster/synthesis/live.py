@@ -15,7 +15,6 @@ Schedules the frames. `speech_queue` holds the speech, `utterance` turns it into
 from __future__ import annotations
 
 import asyncio
-import itertools
 import threading
 import time
 from collections import deque
@@ -34,6 +33,7 @@ from newscaster.errors import InputError, SpeechError
 from newscaster.media import YuvFrame
 from newscaster.speech.plain_text import plain_text
 from newscaster.speech.spectral import SAMPLE_RATE
+from newscaster.synthesis.actions import ActionOrder
 from newscaster.synthesis.background import Background
 from newscaster.synthesis.clock import Clock, Delays, MediaClock, WallClock
 from newscaster.synthesis.live_frame import LiveCounts, LiveFrame
@@ -136,7 +136,7 @@ class Live:
     def __init__(
         self,
         live_renderer: LiveRenderer,
-        order: Iterator[int],
+        order: ActionOrder,
         new_stream: Callable[[], MotionStream],
         *,
         fps: Fraction,
@@ -191,9 +191,9 @@ class Live:
     def first_image(self) -> YuvFrame:
         """Return the image that the next frame has without speech; for a still before the stream begins."""
         with self._lock:
-            index = next(self._order)
-            self._order = itertools.chain([index], self._order)
-            return self._live_renderer.image(index, self._live_renderer.rest, number=self._number)
+            return self._live_renderer.image(
+                self._order.peek(), self._live_renderer.rest, number=self._number
+            )
 
     # Input
 
@@ -276,6 +276,33 @@ class Live:
                 self._new_stream, self.delay_seconds = new_stream, delay
             self._reader.change(reading)
 
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the anchor's clips, for :meth:`play`."""
+        return self._order.names
+
+    def play(self, name: str) -> None:
+        """Show a named clip of the anchor once, after those that wait. Returns immediately; speech goes on.
+
+        The clip starts when a cut into it does not show, after three seconds at the latest. See `LiveFrame`
+        for the frames that belong to it.
+
+        Args:
+            name: one of :attr:`actions`.
+
+        Raises:
+            InputError: there is no such clip; 16 wait; the stream is closed.
+        """
+        self._check_open()
+        self._order.play(name)
+
+    def listen(self, listening: bool = True) -> None:
+        """Tell whether the user speaks: meanwhile, an anchor with a clip `listening` shows that in a loop.
+
+        A clip `idle` is shown in a loop when no one has spoken for a second. Both end when speech starts.
+        """
+        self._order.listening = listening
+
     def flush(self) -> None:
         """End the pushed utterance: it is spoken to its end without waiting for more audio."""
         with self._changed:
@@ -283,7 +310,7 @@ class Live:
             self._changed.notify_all()
 
     def interrupt(self) -> float:
-        """Drop all speech that has not been shown.
+        """Drop all speech that has not been shown, and actions that have not started.
 
         The audio of the next frame fades out within 20 ms. The mouth is at rest 80 ms from now.
 
@@ -292,6 +319,7 @@ class Live:
         """
         with self._changed:
             self._queue.clear()
+            self._order.clear()
             seconds = 0.0 if self._speech is None else self._speech_output_seconds
             self._speech = None
             self._interrupted = True
@@ -390,7 +418,8 @@ class Live:
             number = self._number
             if paced:
                 self._media.start(self._clock(), number)
-            index = next(self._order)
+            index = self._order.next(speaking=self.busy)
+            action = self._order.action
             plan: _Plan | None = None
             while True:
                 plan = self._plan(number, paced, plan)
@@ -412,6 +441,7 @@ class Live:
                         speaking=plan.utterance is not None,
                         utterance=None if plan.utterance is None else plan.utterance.id,
                         ended=ended,
+                        action=action,
                         render_seconds=render_seconds,
                     )
 
@@ -592,7 +622,7 @@ def open_live(
     """Start a stream. See :meth:`newscaster.Anchor.live`."""
     style = style or Style()
     look_ahead_ms = LIVE_LOOK_AHEAD_MS if style.look_ahead_ms is None else style.look_ahead_ms
-    order, marks = anchor.order(style.target_start), anchor.marks(style)
+    order, marks = anchor.live_order(style.target_start), anchor.marks(style)
     compositor = anchor.compositor(Background.of(style.background), start=style.target_start)
     return Live(
         anchor.live_renderer.marked(marks, compositor),

@@ -31,6 +31,8 @@ class LiveFrame:
     ended: tuple[int, ...] = ()
     """Numbers of the speeches that have been output to their end with this frame. One that was interrupted is
     not among them, nor is pushed audio before it is flushed."""
+    action: str | None = None
+    """Name of the clip that the frame belongs to, see `Live.play`; None: it belongs to no clip."""
     render_seconds: float | None = None
     """Time that rendering the image took; None if the frame was dropped."""
 

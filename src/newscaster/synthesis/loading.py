@@ -32,6 +32,7 @@ from newscaster.inference import Session, backend_named
 from newscaster.provenance import Statement
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.voice_activity import load_voice_activity
+from newscaster.synthesis.actions import ActionOrder
 from newscaster.synthesis.articulation import AS_TRAINED, Articulation
 from newscaster.synthesis.background import (
     Background,
@@ -115,7 +116,7 @@ class LoadedAnchor(LoadedPerson):
 
     def on_target(self, target: Target) -> LoadedAnchor:
         """Return the same person on another target video."""
-        origin, info = replace(self.origin, target_sha256=None), replace(self.info, nods=())
+        origin, info = replace(self.origin, target_sha256=None), replace(self.info, nods=(), clips=())
         return replace(self, target=target, origin=origin, info=info, stored_matte=None)
 
     def motion_stream(
@@ -150,6 +151,11 @@ class LoadedAnchor(LoadedPerson):
         if stresses is not None and self.info.nods:
             return self._nod_order.frames(stresses, start=target_start)
         return self.target.order(start=target_start)
+
+    def live_order(self, target_start: int) -> ActionOrder:
+        """Return an endless order of frames that plays named clips on cue; see :meth:`order`."""
+        plain, actions = self.order(target_start), self.target.actions
+        return ActionOrder(actions, start=self.target.own_start(target_start), plain=plain)
 
     @cached_property
     def _nod_order(self) -> NodOrder:
@@ -255,6 +261,7 @@ def load_target(file: AnchorFile, face: AnchorFace) -> Target:
         size=info.size,
         loops=info.target_loops,
         cut_side=min(SMALL_SIDE, side) if info.copies else side,
+        clips=info.clips,
     )
 
 

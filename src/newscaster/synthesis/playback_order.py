@@ -38,8 +38,8 @@ _TEMPERATURE = 0.15
 
 
 @dataclass
-class _Memory:
-    """When frames were shown and transitions taken, in frames since the start."""
+class Memory:
+    """When frames were shown and transitions taken, in frames since the start. An order goes on with it."""
 
     shown: ArrayF64
     """(F,)"""
@@ -61,11 +61,24 @@ class PlaybackOrder:
     """(n,): costs of transitions that do not depend on the history."""
 
     @staticmethod
-    def of(similarity: FrameSimilarity) -> PlaybackOrder:
-        """Find the transitions of a target."""
+    def of(similarity: FrameSimilarity, *, shown: ArrayBool | None = None) -> PlaybackOrder:
+        """Find the transitions of a target.
+
+        Args:
+            similarity: of its frames. A segment is shown as a whole or not at all.
+            shown: (F,) whether frames are shown; None: all are.
+        """
         transitions = find_transitions(similarity)
-        change = transitions.change / UNSEEN
-        static = _COST_OF_TRANSITION + np.minimum(_COST_AT_UNSEEN * change**2, _MAX_CHANGE_COST)
+        return PlaybackOrder.along(similarity, transitions, shown=shown)
+
+    @staticmethod
+    def along(
+        similarity: FrameSimilarity, transitions: Transitions, *, shown: ArrayBool | None = None
+    ) -> PlaybackOrder:
+        """Return the orders along these transitions of a target; see :meth:`of`."""
+        if shown is not None:
+            transitions = transitions[shown[transitions.source] & shown[transitions.target]]
+        static = _COST_OF_TRANSITION + cost_of_change(transitions.change)
         return PlaybackOrder(
             similarity, transitions, static + _COST_OF_DOUBLED_BLINK * _doubles_blink(similarity, transitions)
         )
@@ -75,24 +88,42 @@ class PlaybackOrder:
 
         Memory does not grow: the history is the last time of each frame and each transition.
         """
+        for frame, _ in self.states(start=start, seed=seed):
+            yield frame
+
+    def new_memory(self) -> Memory:
+        """Return the memory of an order that has shown nothing."""
+        long_ago = -1e9
+        return Memory(np.full(len(self.similarity), long_ago), np.full(len(self.transitions), long_ago))
+
+    def states(
+        self, *, start: int = 0, direction: int = +1, seed: int = 0, memory: Memory | None = None
+    ) -> Iterator[tuple[int, int]]:
+        """Yield frame numbers and playback directions (+1 or -1) without end.
+
+        Args:
+            start: the first frame.
+            direction: of the first frame.
+            seed: of the choices.
+            memory: updated with each frame; None: nothing was shown before.
+        """
         if len(self.similarity) == 1:
             while True:
-                yield 0
+                yield 0, +1
         rng = np.random.default_rng((seed, start))
-        long_ago = -1e9
-        memory = _Memory(np.full(len(self.similarity), long_ago), np.full(len(self.transitions), long_ago))
-        frame, direction = start, +1
+        memory = memory or self.new_memory()
+        frame = start
         while True:
             chosen = self._choose(frame, direction, memory, rng)
             source = int(self.transitions.source[chosen])
             for shown in range(frame, source + direction, direction):
                 memory.shown[shown] = memory.now
                 memory.now += 1
-                yield shown
+                yield shown, direction
             memory.taken[chosen] = memory.now
             frame, direction = int(self.transitions.target[chosen]), int(self.transitions.after[chosen])
 
-    def _choose(self, frame: int, direction: int, memory: _Memory, rng: np.random.Generator) -> int:
+    def _choose(self, frame: int, direction: int, memory: Memory, rng: np.random.Generator) -> int:
         """Choose the next of the transitions ahead."""
         transitions, fps = self.transitions, self.similarity.fps
         per_frame = self._costs_per_frame(memory)
@@ -113,7 +144,7 @@ class PlaybackOrder:
         drawn = np.searchsorted(np.cumsum(weight / weight.sum()), rng.random() * (1 - 1e-9))
         return int(within[drawn])
 
-    def _costs_per_frame(self, memory: _Memory) -> dict[int, ArrayF64]:
+    def _costs_per_frame(self, memory: Memory) -> dict[int, ArrayF64]:
         """Return the cost of showing each frame, by direction."""
         similarity, fps = self.similarity, self.similarity.fps
         age = (memory.now - memory.shown) / fps
@@ -157,6 +188,11 @@ class PlaybackOrder:
         first, last = np.minimum(target, target + reach), np.maximum(target, target + reach)
         shared = np.maximum(np.minimum(high, last) - np.maximum(low, first), 0)
         return np.asarray(_COST_PER_SECOND_SEEN / similarity.fps * shared)
+
+
+def cost_of_change(change: ArrayF64) -> ArrayF64:
+    """Return the cost of cuts by their change in usual steps, of any shape: 0.7 at the visible limit."""
+    return np.asarray(np.minimum(_COST_AT_UNSEEN * (change / UNSEEN) ** 2, _MAX_CHANGE_COST))
 
 
 def _along(per_frame: ArrayF64, places: ArrayI64, worth: ArrayF64, step: float, direction: int) -> ArrayF64:

@@ -7,7 +7,7 @@ holds the decoded frames. `playback_order` orders them, `renderer` renders the c
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,9 @@ from newscaster.face.frame_similarity import FrameSimilarity
 from newscaster.face.mouth_basis import place_mouth
 from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.formats.anchor import AnchorFace
+from newscaster.formats.named_clips import NamedClip
 from newscaster.media import TargetVideo, YuvFrame
+from newscaster.synthesis.actions import ActionGraph
 from newscaster.synthesis.playback_order import PlaybackOrder
 from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, ArrayI64, ImageU8
 
@@ -63,6 +65,7 @@ class Target:
         size: width and height of the frames.
         cache_bytes: memory for cached crops and masks.
         cut_side: side of the crops of its frames, if the renderer needs no larger ones; default: the crop's.
+        clips: parts that are shown on cue.
 
     Raises:
         AnchorError: video and face track do not fit each other.
@@ -78,6 +81,7 @@ class Target:
         loops: bool = False,
         cache_bytes: int = CACHE_BYTES,
         cut_side: int | None = None,
+        clips: Sequence[NamedClip] = (),
     ) -> None:
         width, height = size
         # An odd side has grown by one pixel in the video.
@@ -92,6 +96,7 @@ class Target:
         self.cut_side = cut_side or crop.side
         self._size = size
         self._loops = loops
+        self._clips = tuple(clips)
         self._cache: dict[int, _CachedCrop] = {}
         self._bytes_left = cache_bytes
         self._lock = threading.Lock()  # guards decoder, cache and filters
@@ -108,12 +113,24 @@ class Target:
         """Return endless frame numbers without visible cuts; deterministic for a start and a seed.
 
         A target whose end meets its start loops. Others are cut between similar frames, and reversed while
-        the head is calm: see `playback_order`.
+        the head is calm: see `playback_order`. They are shown without their named clips. If `start` lies in
+        one, the nearest other frame is the first.
         """
         last = len(self) - 1
         if not 0 <= start <= last:
             raise ValueError(f"the target has frames 0 to {last}; start={start}")
-        return self._loop(start) if self._loops else self._play_order.frames(start=start, seed=seed)
+        if self._loops:
+            return self._loop(start)
+        if self.actions is None:
+            return self._play_order.frames(start=start, seed=seed)
+        return self.actions.order.frames(start=self.own_start(start), seed=seed)
+
+    def own_start(self, start: int) -> int:
+        """Return the frame nearest to `start` that is in no named clip."""
+        if self.actions is None:
+            return start
+        own = np.flatnonzero(self.actions.own_frames)
+        return int(own[np.abs(own - start).argmin()])
 
     def _loop(self, start: int) -> Iterator[int]:
         while True:
@@ -121,17 +138,24 @@ class Target:
             start = 0
 
     @cached_property
+    def actions(self) -> ActionGraph | None:
+        """The named clips, and the ways into and out of them; None: there are none."""
+        return ActionGraph(self._similarity, self._clips, loops=self._loops) if self._clips else None
+
+    @cached_property
     def _play_order(self) -> PlaybackOrder:
+        return PlaybackOrder.of(self._similarity)
+
+    @property
+    def _similarity(self) -> FrameSimilarity:
         face = self._face
-        return PlaybackOrder.of(
-            FrameSimilarity.of(
-                face.landmarks,
-                face.poses,
-                face.head,
-                fps=float(self._video.fps),
-                segment=face.segment,
-                images=face.thumbnails,
-            )
+        return FrameSimilarity.of(
+            face.landmarks,
+            face.poses,
+            face.head,
+            fps=float(self._video.fps),
+            segment=face.segment,
+            images=face.thumbnails,
         )
 
     def blend_weights(self, indices: npt.NDArray[np.integer[Any]]) -> ArrayF32:

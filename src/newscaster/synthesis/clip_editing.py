@@ -1,0 +1,363 @@
+"""Named clips of an anchor: add parts of its target, or of other footage of the person; remove them.
+
+A part of the target is only a name in the header: the anchor keeps its identity. Frames of other footage are
+appended to the target, with the face track that `prepare` finds: the anchor gets another identity.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from newscaster.errors import FootageError, InputError, OutputError
+from newscaster.face.frame_similarity import head_window, thumbnail
+from newscaster.face.geometry import runs
+from newscaster.face.head_pose import Poses
+from newscaster.face.surface_warp import SurfaceWarp
+from newscaster.formats.anchor import (
+    MATTE,
+    MOTION,
+    RENDERER,
+    RENDERER_WEIGHTS,
+    SPEECH_ENCODER,
+    TARGET,
+    AnchorFace,
+    AnchorFile,
+    anchor_path,
+    is_bundled,
+    write_anchor,
+)
+from newscaster.formats.anchor_info import AnchorInfo
+from newscaster.formats.header import rewrite_header
+from newscaster.formats.named_clips import (
+    MAX_CLIPS,
+    MIN_SECONDS,
+    ClipTimes,
+    NamedClip,
+    check_names,
+    names_text,
+    overlapping,
+)
+from newscaster.media import TargetVideo, atomic_write, encode_target, join_targets, locked, read_frames
+from newscaster.prepare.video_track import VideoTrack, WantedPerson, track_part
+from newscaster.safety.readers import MAX_TARGET_FRAMES
+from newscaster.synthesis.identity import anchor_descriptor
+from newscaster.synthesis.loading import load_target
+from newscaster.synthesis.target_matte import video_matte
+from newscaster.synthesis.video_target import VideoTarget
+from newscaster.texts import quoted
+from newscaster.types import ArrayI64
+
+_MIN_LEFT_SECONDS = 1.0
+"""Of the target, which its clips must leave."""
+_MAX_UNSEEN_SECONDS = 0.2
+"""Of a clip, in a row, in which the face need not be found."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrackedClip:
+    """A part of footage, and the person's face in it."""
+
+    times: ClipTimes
+    start_frame: int
+    """First frame of the part in the footage, at the anchor's frame rate."""
+    track: VideoTrack
+
+
+def anchor_clips(path: str | Path) -> tuple[NamedClip, ...]:
+    """Return the named clips of an anchor.
+
+    Raises:
+        AnchorError: the file is missing, not an anchor, or damaged.
+    """
+    return AnchorFile(anchor_path(path)).info.clips
+
+
+def edit_clips(
+    path: str | Path,
+    *,
+    add: Sequence[ClipTimes] = (),
+    remove: Sequence[str] = (),
+    footage: Path | None = None,
+    face: int | None = None,
+) -> tuple[NamedClip, ...]:
+    """Remove and add named clips of an anchor.
+
+    Args:
+        path: NAME.anchor. It is replaced when the new file is complete.
+        add: parts of `footage`; without footage, of the anchor's target video.
+        remove: names. Their frames become part of the target, also those of other footage.
+        footage: video of the person, of the anchor's frame size.
+        face: number of the person in it, from the left; None: the person of the anchor.
+
+    Returns:
+        All clips that the anchor has now.
+
+    Raises:
+        AnchorError: the file is missing, not an anchor, or damaged.
+        ConsentError: the person's consent has ended or was withdrawn.
+        InputError: a clip is unknown, too short, named twice, shares frames with another one, or lies
+            outside the video.
+        FootageError: the footage does not show the person.
+        OutputError: the file cannot be written.
+    """
+    path = anchor_path(path)
+    if is_bundled(path):
+        raise InputError(
+            f"'{path}' is the bundled anchor, which stays as it is. Copy the file, and give the copy"
+        )
+    AnchorFile(path)  # raises an AnchorError if the file is missing or not an anchor
+    with _locked(path):
+        file = AnchorFile(path)
+        file.info.check_consent()
+        kept = _without(file.info.clips, remove)
+        check_names(add, kept)
+        if footage is None:
+            clips = _checked((*kept, *(_in_target(file, times) for times in add)), file.info)
+            _check_left(file, clips)
+            rewrite_header(file, {"clips": [clip.to_json() for clip in clips]})
+            return clips
+        _check_accepts_footage(file.info)
+        wanted = WantedPerson(name=file.info.name, descriptor=_descriptor(file, face), face=face)
+        tracked = track_clips(footage, add, wanted, fps=file.info.fps, size=file.info.size)
+        return _append(file, replace(file.info, clips=kept), tracked)
+
+
+def append_clips(path: Path, tracked: Sequence[TrackedClip]) -> None:
+    """Append tracked clips to the target of an anchor. See :func:`edit_clips`."""
+    with _locked(path):
+        file = AnchorFile(path)
+        _append(file, file.info, tracked)
+
+
+def track_clips(
+    footage: Path,
+    clips: Sequence[ClipTimes],
+    wanted: WantedPerson,
+    *,
+    fps: Fraction,
+    size: tuple[int, int],
+) -> list[TrackedClip]:
+    """Track a person through parts of footage.
+
+    Args:
+        footage: a video file.
+        clips: the parts.
+        wanted: the person.
+        fps: frames per second of the anchor.
+        size: width and height of its frames; of odd frames, the footage may have a pixel more.
+
+    Raises:
+        InputError: the frames have another size; a part reaches beyond the end.
+        FootageError: the person's face is not seen all the time.
+    """
+    return [_tracked(footage, times, wanted, fps, size) for times in clips]
+
+
+def _tracked(
+    footage: Path, times: ClipTimes, wanted: WantedPerson, fps: Fraction, size: tuple[int, int]
+) -> TrackedClip:
+    start, stop = (round(seconds * fps) for seconds in (times.start_seconds, times.stop_seconds))
+    track = track_part(footage, wanted, fps=fps, start_frame=start, stop_frame=stop)
+    if any(not side <= actual <= side + 1 for side, actual in zip(size, track.size, strict=True)):
+        raise InputError(
+            f"'{footage}' has frames of {track.size[0]}x{track.size[1]} pixels; expected those of the "
+            f"anchor, {size[0]}x{size[1]}. Give the footage that it was trained on, or scale this one"
+        )
+    if len(track) < stop - start:
+        raise InputError(
+            f"the clip {quoted(times.name)} ends at {times.stop_seconds:g} s, but '{footage}' ends at "
+            f"{float((start + len(track)) / fps):.2f} s. Name a part within the video"
+        )
+    if track.cuts:
+        raise InputError(
+            f"the clip {quoted(times.name)} has a cut at {float((start + track.cuts[0]) / fps):.2f} s of "
+            f"'{footage}'; expected one shot. Name a part without a cut"
+        )
+    for first, last in runs(~track.present):
+        if (last - first) / fps > _MAX_UNSEEN_SECONDS or not track.present.any():
+            raise FootageError(
+                f"the clip {quoted(times.name)} does not show the person's face at "
+                f"{float((start + first) / fps):.2f} s of '{footage}'. Name a part that shows it all the time"
+            )
+    return TrackedClip(times=times, start_frame=start, track=track)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        with locked(path):
+            yield
+    except OSError as error:
+        raise OutputError(
+            f"'{path}' cannot be opened ({error.strerror or error}). Give a readable, writable file"
+        ) from error
+
+
+def _without(clips: Sequence[NamedClip], remove: Sequence[str]) -> tuple[NamedClip, ...]:
+    names = {clip.name for clip in clips}
+    for name in remove:
+        if name not in names:
+            raise InputError(
+                f"no clip is named {quoted(name)}; the anchor has {names_text(clips)}. Name one of them"
+            )
+    return tuple(clip for clip in clips if clip.name not in remove)
+
+
+def _in_target(file: AnchorFile, times: ClipTimes) -> NamedClip:
+    """Return a part of the target as a clip."""
+    info = file.info
+    start, stop = (round(seconds * info.fps) for seconds in (times.start_seconds, times.stop_seconds))
+    if stop > info.target_frames:
+        raise InputError(
+            f"the clip {quoted(times.name)} ends at {times.stop_seconds:g} s; the target video of the anchor "
+            f"ends at {info.target_seconds:g} s. Name a part of it, or give the footage"
+        )
+    segment = file.face().segment
+    if segment is not None and segment[start] != segment[stop - 1]:
+        cut = start + int(np.flatnonzero(np.diff(segment[start:stop]))[0]) + 1
+        raise InputError(
+            f"the clip {quoted(times.name)} has a cut at {float(cut / info.fps):.2f} s of the target video; "
+            "expected one shot. Name a part without a cut"
+        )
+    return NamedClip(name=times.name, start=start, stop=stop)
+
+
+def _checked(clips: Sequence[NamedClip], info: AnchorInfo) -> tuple[NamedClip, ...]:
+    if len(clips) > MAX_CLIPS:
+        raise InputError(f"there are {len(clips)} clips; expected at most {MAX_CLIPS}. Remove some")
+    if (pair := overlapping(clips)) is not None:
+        first, second = pair
+        raise InputError(
+            f"the clips {quoted(first.name)} and {quoted(second.name)} share the frames from "
+            f"{float(second.start / info.fps):.2f} s on; expected clips apart. Name other times"
+        )
+    return tuple(sorted(clips, key=lambda clip: clip.start))
+
+
+def _check_left(file: AnchorFile, clips: Sequence[NamedClip]) -> None:
+    """Check that a target that is not a loop has frames outside its clips, which are shown on cue alone."""
+    info = file.info
+    left = info.target_frames - sum(clip.frames for clip in clips)
+    if clips and not info.target_loops and left < _MIN_LEFT_SECONDS * info.fps:
+        raise InputError(
+            f"the clips leave {float(left / info.fps):.2f} s of the target video; expected "
+            f"{_MIN_LEFT_SECONDS:g} s or more, which are shown otherwise. Name shorter clips (from "
+            f"{MIN_SECONDS:g} s), or give other footage"
+        )
+
+
+def _check_accepts_footage(info: AnchorInfo) -> None:
+    if info.target_loops or info.synthetic_target:
+        kind = "rendered by a network" if info.synthetic_target else "made from a photograph"
+        raise InputError(
+            f"the target video of '{info.name}' is {kind}, and takes no footage. Name parts of the target "
+            "itself, or train an anchor on the footage"
+        )
+
+
+def _descriptor(file: AnchorFile, face: int | None) -> np.ndarray | None:
+    return None if face is not None else anchor_descriptor(load_target(file, file.face()))
+
+
+def _append(file: AnchorFile, info: AnchorInfo, tracked: Sequence[TrackedClip]) -> tuple[NamedClip, ...]:
+    """Write the anchor with the frames of tracked clips after those of its target."""
+    count = info.target_frames + sum(len(clip.track) for clip in tracked)
+    if count > MAX_TARGET_FRAMES:
+        raise InputError(
+            f"with its clips, the target video has {count} frames; expected at most {MAX_TARGET_FRAMES}. "
+            "Name shorter clips"
+        )
+    clips, start = list(info.clips), info.target_frames
+    face = file.face()
+    for clip in tracked:
+        clips.append(NamedClip(name=clip.times.name, start=start, stop=start + len(clip.track)))
+        start += len(clip.track)
+        face = _extended(face, info, clip)
+    video = _joined_video(file, tracked)
+    face = replace(face, thumbnails=_thumbnails(video, face))
+    info = replace(info, clips=_checked(clips, info), target_frames=count)
+    read = {name: file.read(name) for name in file.members if name in (SPEECH_ENCODER, MATTE)}
+    matte = read.get(MATTE)
+    if matte is not None:
+        target = TargetVideo(video, name=TARGET)
+        matte = video_matte(target, face.landmarks, size=info.size, segment=face.segment)
+    with atomic_write(file.path) as temporary:
+        write_anchor(
+            temporary,
+            info,
+            face,
+            motion=file.read(MOTION),
+            renderer=file.read(RENDERER_WEIGHTS if info.copies else RENDERER),
+            target=video,
+            matte=matte,
+            speech_encoder=read.get(SPEECH_ENCODER),
+            references=file.references() if info.copies else None,
+        )
+    return info.clips
+
+
+def _extended(face: AnchorFace, info: AnchorInfo, clip: TrackedClip) -> AnchorFace:
+    """Return the face of an anchor with the frames of one clip at the end, as a segment of their own."""
+    target = VideoTarget.of(clip.track, face, info.crop)
+    frames, total = len(clip.track), len(face.poses)
+    landmarks = clip.track.landmarks[_nearest(clip.track)]
+    weight = np.ones(total, np.float32) if face.blend_weight is None else face.blend_weight
+    segment = np.zeros(total, np.int64) if face.segment is None else face.segment
+    return replace(
+        face,
+        poses=Poses(
+            np.concatenate([face.poses.matrix, target.poses.matrix]),
+            np.concatenate([face.poses.shift, target.poses.shift]),
+        ),
+        transforms=SurfaceWarp.from_array(
+            np.concatenate([face.transforms.to_array(), target.warps.to_array()]), info.crop.side
+        ),
+        landmarks=np.concatenate([face.landmarks, landmarks]),
+        blend_weight=np.concatenate([weight, target.weights]),
+        segment=np.concatenate([segment, np.full(frames, segment[-1] + 1)]),
+    )
+
+
+def _nearest(track: VideoTrack) -> ArrayI64:
+    """Return for each frame (F,) the nearest one that shows the face."""
+    seen = np.flatnonzero(track.present)
+    distance = np.abs(np.arange(len(track))[:, None] - seen[None])
+    return np.asarray(seen[distance.argmin(axis=1)])
+
+
+def _joined_video(file: AnchorFile, tracked: Sequence[TrackedClip]) -> bytes:
+    info, video = file.info, file.read(TARGET)
+    width, height = TargetVideo(video, name=TARGET).size
+    for clip in tracked:
+        first = clip.start_frame
+        images = read_frames(
+            clip.track.path, fps=info.fps, start_frame=first, stop_frame=first + len(clip.track)
+        )
+        even = (np.ascontiguousarray(image[:height, :width]) for image in images)
+        added = encode_target(even, info.fps)
+        joined = join_targets(video, added)
+        if joined is None:
+            raise InputError(
+                f"'{file.path}' has a target video that was encoded in another way, and takes no footage. "
+                "Train the anchor again, with --clip"
+            )
+        video = joined
+    return video
+
+
+def _thumbnails(video: bytes, face: AnchorFace) -> np.ndarray:
+    """Return the thumbnails (F, 2, 48, 48) of all frames, with one window of the head."""
+    target = TargetVideo(video, name=TARGET)
+    window = head_window([face.landmarks], target.size)
+    return np.stack(
+        [
+            thumbnail(target.frame(index), face.transforms[index], face.mask, window)
+            for index in range(target.frame_count)
+        ]
+    )
