@@ -1,13 +1,15 @@
 """The live studio under load, before clients that misbehave, and in a browser: prints what it reaches.
 
     python benchmarks/serving.py load --clients 3 --seconds 30
+    python benchmarks/serving.py viewers --clients 20
     python benchmarks/serving.py browser
     python benchmarks/serving.py faults
 
 Each starts a studio of its own, on loopback, with the built-in anchor. `load`: WebRTC listeners, which talk
-all the time; frames are counted where they arrive. `browser`: Chromium; from the key that stops talking to
-silence and to the closed mouth on its screen, and how picture and sound go together. `faults`: clients that
-vanish, send nonsense, stall and push too fast, beside one that behaves. Every part ends with a line of JSON.
+all the time; frames are counted where they arrive. `viewers`: one session, and many who watch it. `browser`:
+Chromium; from the key that stops talking to silence and to the closed mouth on its screen, and how picture
+and sound go together. `faults`: clients that vanish, send nonsense, stall and push too fast, beside one that
+behaves. Every part ends with a line of JSON.
 """
 
 from __future__ import annotations
@@ -107,9 +109,10 @@ def others_busy(seconds: float = 2.0) -> float:
 class Listener:
     """A WebRTC listener that counts what arrives."""
 
-    def __init__(self, address: str, **wanted: float) -> None:
+    def __init__(self, address: str, *, session: dict[str, Any] | None = None, **wanted: float) -> None:
         self.address = address
-        self.session = ask(address, "/v1/sessions", "POST", wanted)
+        self.door = "webrtc" if session is None else "viewers"
+        self.session = session or ask(address, "/v1/sessions", "POST", wanted)
         self.path = f"/v1/sessions/{self.session['id']}"
         self.arrived: list[float] = []
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -119,7 +122,7 @@ class Listener:
         self.connection.addTransceiver("video", direction="recvonly")
         await self.connection.setLocalDescription(await self.connection.createOffer())
         offer = {"type": "offer", "sdp": self.connection.localDescription.sdp}
-        answer = await asyncio.to_thread(ask, self.address, f"{self.path}/webrtc", "POST", offer)
+        answer = await asyncio.to_thread(ask, self.address, f"{self.path}/{self.door}", "POST", offer)
         await self.connection.setRemoteDescription(RTCSessionDescription(**answer))
         self._counting = [
             asyncio.ensure_future(self._count(receiver.track)) for receiver in self.connection.getReceivers()
@@ -189,6 +192,34 @@ async def load(address: str, pid: int, *, clients: int, seconds: float) -> dict[
     for one in everybody:
         await one.connection.close()
         ask(address, one.path, "DELETE")
+    return result
+
+
+async def viewers(address: str, pid: int, *, count: int, seconds: float) -> dict[str, Any]:
+    """One session that talks all the time, and its viewers: frames that arrive, and the studio's cores."""
+    first = Listener(address)
+    everybody = [first, *(Listener(address, session=first.session) for _ in range(count - 1))]
+    for one in everybody:
+        await one.listen()
+    talking = asyncio.ensure_future(first.talk(seconds + 4))
+    await asyncio.sleep(3)
+    counts, spent, began = [len(one.arrived) for one in everybody], cpu_seconds(pid), time.perf_counter()
+    before = ask(address, first.path)["state"]
+    await asyncio.sleep(seconds)
+    took = time.perf_counter() - began
+    after = ask(address, first.path)["state"]
+    arrived = [len(one.arrived) - n for one, n in zip(everybody, counts, strict=True)]
+    result = {
+        "viewers": count,
+        "frames_per_second_made": round((after["shown"] - before["shown"]) / took, 2),
+        "frames_per_second": [round(n / took, 2) for n in arrived],
+        "studio_cores": round((cpu_seconds(pid) - spent) / took, 2),
+    }
+    talking.cancel()
+    await asyncio.gather(talking, return_exceptions=True)
+    for one in everybody:
+        await one.connection.close()
+    ask(address, first.path, "DELETE")
     return result
 
 
@@ -363,7 +394,7 @@ async def upload_slowly(address: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("part", choices=["load", "browser", "faults"])
+    parser.add_argument("part", choices=["load", "viewers", "browser", "faults"])
     parser.add_argument("--clients", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--trials", type=int, default=10)
@@ -372,6 +403,8 @@ def main() -> None:
     with studio() as (address, pid):
         if given.part == "load":
             found = asyncio.run(load(address, pid, clients=given.clients, seconds=given.seconds))
+        elif given.part == "viewers":
+            found = asyncio.run(viewers(address, pid, count=given.clients, seconds=given.seconds))
         elif given.part == "browser":
             found = browser(address, trials=given.trials)
         else:

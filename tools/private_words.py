@@ -164,6 +164,7 @@ _LIBRARY_NAMES = frozenset(
         ("still/layers.py", "take"),  # numpy.take
         ("media/writer.py", "PictureType"),  # PyAV
         ("media/stream.py", "PictureType"),
+        ("media/packets.py", "PictureType"),
         # keys of tensors in checkpoints and anchors: the names of buffers
         ("motion/network.py", "feature_deviation"),
         ("motion/base.py", "feature_deviation"),

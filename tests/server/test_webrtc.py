@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
 from newscaster.server.http_errors import RefusedError
 from newscaster.server.session import Session
 from newscaster.server.settings import Limits, Settings
 from newscaster.server.studio import SessionOptions, Studio
+from newscaster.server.webrtc import Peer
 from tiny_anchor import speech_like
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:aiortc.*")
@@ -200,6 +201,50 @@ def test_a_client_that_connects_stays_connected(tiny: Path, tmp_path: Path) -> N
             video = connection.getReceivers()[1].track
             for _ in range(75):  # three seconds
                 await video.recv()
+            await connection.close()
+
+    asyncio.run(run())
+
+
+def test_viewers_beside_the_clients(tiny: Path, tmp_path: Path) -> None:
+    """They get the packets of one encoder, and have a limit of their own."""
+
+    async def run() -> None:
+        async with (
+            a_session(tiny, tmp_path, clients=1, viewers=1) as (studio, session),
+            asyncio.timeout(PATIENCE_SECONDS),
+        ):
+            client = await connect(studio, session)
+            await client.getReceivers()[1].track.recv()
+            viewer = await offering()
+            answer = await studio.peers.answer(session, viewer.localDescription.sdp, view_only=True)
+            await viewer.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
+            frame = await viewer.getReceivers()[1].track.recv()
+            assert (frame.width, frame.height) == (96, 80)
+            assert len(session._sinks) == 1
+            late = await offering()
+            with pytest.raises(RefusedError, match="1 viewers are connected to this session"):
+                await studio.peers.answer(session, late.localDescription.sdp, view_only=True)
+            for connection in (client, viewer, late):
+                await connection.close()
+
+    asyncio.run(run())
+
+
+def test_a_client_of_another_codec_gets_its_own_encoder(tiny: Path, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with a_session(tiny, tmp_path) as (studio, session), asyncio.timeout(PATIENCE_SECONDS):
+            connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+            connection.addTransceiver("audio", direction="recvonly")
+            video = connection.addTransceiver("video", direction="recvonly")
+            codecs = RTCRtpSender.getCapabilities("video").codecs
+            video.setCodecPreferences([codec for codec in codecs if codec.mimeType == "video/H264"])
+            await connection.setLocalDescription(await connection.createOffer())
+            answer = await studio.peers.answer(session, connection.localDescription.sdp)
+            await connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
+            frame = await connection.getReceivers()[1].track.recv()
+            assert (frame.width, frame.height) == (96, 80)
+            assert isinstance(session._sinks[0], Peer)
             await connection.close()
 
     asyncio.run(run())

@@ -34,6 +34,7 @@ from newscaster.media.frame import (
 from newscaster.media.kept_tracks import KINDS, KeptTracks, Kind, open_kept_tracks
 from newscaster.media.key_sampling import read_key_frames
 from newscaster.media.label import Label
+from newscaster.media.packets import PACKET_SAMPLES, OpusPackets, Vp8Packets
 from newscaster.media.piped import MARK_BYTES, PipedAudio, container_named
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.reader import length_notes
@@ -83,6 +84,7 @@ __all__ = [
     "KINDS",
     "MARK_BYTES",
     "MAX_MAGNITUDE",
+    "PACKET_SAMPLES",
     "AudioInfo",
     "AudioMeasure",
     "Codec",
@@ -97,6 +99,7 @@ __all__ = [
     "LiveItem",
     "MeasuredScan",
     "MediaInfo",
+    "OpusPackets",
     "PeakMeter",
     "PipedAudio",
     "Plane",
@@ -105,6 +108,7 @@ __all__ = [
     "Subtitles",
     "TargetVideo",
     "VideoInfo",
+    "Vp8Packets",
     "YuvFrame",
     "atomic_write",
     "check_inputs_kept",

@@ -161,6 +161,15 @@ async def webrtc(offer: Description, session: UsedSession, studio: TheStudio) ->
     return Description(type="answer", sdp=await studio.peers.answer(session, offer.sdp))
 
 
+@router.post(
+    "/sessions/{session}/viewers", summary="Only watch over WebRTC: send an offer, receive the answer"
+)
+async def viewer(offer: Description, session: UsedSession, studio: TheStudio) -> Description:
+    if offer.type != "offer":
+        raise RefusedError(f"the description is an {offer.type}; expected an offer")
+    return Description(type="answer", sdp=await studio.peers.answer(session, offer.sdp, view_only=True))
+
+
 @router.post("/sessions/{session}/say", status_code=202, summary="Speak a text, after pending speech")
 async def say(text: Text, session: UsedSession, studio: TheStudio) -> dict[str, Any]:
     session.say(text_of(text.text, max_characters=studio.settings.limits.script_characters))

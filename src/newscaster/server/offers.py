@@ -47,6 +47,8 @@ class Offer:
     """The rewritten offer."""
     mids: dict[str, str]
     """Section on which the client receives each kind, `audio` and `video`."""
+    codecs: dict[str, str]
+    """The codec that each kind is sent in, the first one that the client accepts: `video/vp8`."""
 
 
 def read_offer(sdp: str) -> Offer:
@@ -70,12 +72,14 @@ def read_offer(sdp: str) -> Offer:
     rewritten.group = _bundles(offered.group, mids)
     rewritten.media = [_section(media) for media in offered.media]
     received: dict[str, str] = {}
+    codecs: dict[str, str] = {}
     for media in rewritten.media:
         if media.direction in _RECEIVING:
             received.setdefault(media.kind, media.rtp.muxId)
+            codecs.setdefault(media.kind, media.rtp.codecs[0].mimeType.lower())
     if received.keys() != set(_KINDS):
         raise _refused("it does not ask to receive audio and video")
-    return Offer(sdp=str(rewritten), mids=received)
+    return Offer(sdp=str(rewritten), mids=received, codecs=codecs)
 
 
 def _refused(reason: str) -> RefusedError:

@@ -31,6 +31,8 @@ class Limits:
     """Concurrent live sessions."""
     clients: int = 4
     """WebRTC clients of one session."""
+    viewers: int = 50
+    """WebRTC viewers of one session, beside its clients."""
     connect_seconds: float = 10.0
     """Time for a WebRTC client to connect."""
     jobs: int = 20

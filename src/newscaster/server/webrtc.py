@@ -1,10 +1,9 @@
 """WebRTC: the frames of a session for a browser, as VP8 and Opus streams with one clock.
 
-aiortc encodes each stream in a thread, negotiates, encrypts and sends. This module feeds it in real time.
-If an encoder or the network is too slow, frames are dropped, but never reordered. Audio is dropped only when
-half a second of it is queued.
-
-VP8 is preferred: at 360x288 it takes 1.4 ms per frame, against 6.5 ms for aiortc's H.264.
+aiortc negotiates, encrypts and sends. This module feeds it in real time, with packets that `fan_out` encodes
+once for all browsers of a session; a browser that wants other codecs first gets an encoder of aiortc. If an
+encoder or the network is too slow, frames are dropped, but never reordered. Audio is dropped only when half a
+second of it is queued.
 """
 
 from __future__ import annotations
@@ -18,11 +17,18 @@ from typing import Any
 
 import aioice.ice
 import numpy as np
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 from aiortc.mediastreams import MediaStreamError
 
 from newscaster import media
+from newscaster.server.fan_out import EncodedStream
 from newscaster.server.http_errors import TIMED_OUT, TOO_MANY, RefusedError
 from newscaster.server.offers import read_offer
 from newscaster.server.session import RATE, Session
@@ -34,6 +40,9 @@ _log = logging.getLogger("newscaster.server")
 
 _PACKET_SAMPLES = RATE // 50
 """Samples of one Opus packet: 20 ms."""
+_SHARED_CODECS = {"audio": "audio/opus", "video": "video/vp8"}
+_SEND_KEY_FRAME = "_send_keyframe"
+"""Method of aiortc that is called if a browser asks for a key frame; there is no event for it."""
 _QUIET_FRAMES = 15
 _MAX_FRAMES = 2
 _MAX_PACKETS = 25
@@ -96,6 +105,35 @@ class _Track(MediaStreamTrack):
         self._changed_event.set()
 
 
+class PacketTrack(_Track):
+    """The encoded video of a session. It starts at a key frame, and goes on at one after packets were lost.
+
+    Args:
+        want_key_frame: called when packets were lost.
+    """
+
+    kind = "video"
+
+    def __init__(self, want_key_frame: Callable[[], None]) -> None:
+        super().__init__(_MAX_PACKETS)
+        self._want_key_frame = want_key_frame
+        self._needs_key = True
+
+    def put_packet(self, packet: Any) -> None:
+        """Queue a packet, unless it cannot be decoded without one that was lost."""
+        if len(self._queued) >= _MAX_PACKETS:
+            self._queued.clear()
+            self._needs_key = True
+            self._want_key_frame()
+        if self._needs_key and not packet.is_keyframe:
+            return
+        self._needs_key = False
+        self.put(lambda: packet)
+
+    async def recv(self) -> Any:
+        return await self._next()
+
+
 class FrameTrack(_Track):
     """The video of a session, from `media.FrameMaker`."""
 
@@ -132,17 +170,25 @@ class AudioTrack(_Track):
 
 
 class Peer:
-    """One browser connected to a session: a sink with two tracks.
+    """One browser connected to a session: it views the encoded stream, or is a sink with its own encoder.
 
     Args:
         session: the session to send.
+        stream: its encoded stream, for browsers that accept VP8 and Opus first.
         connect_seconds: time for the browser to connect.
+        view_only: whether it counts as a viewer rather than a client.
     """
 
-    def __init__(self, session: Session, *, connect_seconds: float) -> None:
+    def __init__(
+        self, session: Session, stream: EncodedStream, *, connect_seconds: float, view_only: bool = False
+    ) -> None:
         self._session = session
+        self.view_only = view_only
+        self._stream, self._uses_stream = stream, False
         self._maker = media.FrameMaker(fps=session.info.fps, rate=RATE)
-        self.images, self.audio = FrameTrack(_MAX_FRAMES), AudioTrack(_MAX_PACKETS)
+        self.images: FrameTrack | PacketTrack = FrameTrack(_MAX_FRAMES)
+        self.audio = AudioTrack(_MAX_PACKETS)
+        self._video_sender: RTCRtpSender | None = None
         self._first: int | None = None
         self._pending = np.zeros(0, np.float32)
         self._sent = 0
@@ -167,11 +213,17 @@ class Peer:
         offer = read_offer(sdp)
         connection = self.connection
         await connection.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
+        self._uses_stream = offer.codecs == _SHARED_CODECS
+        if self._uses_stream:
+            self.images = PacketTrack(self._stream.want_key_frame)
         tracks = {offer.mids[track.kind]: track for track in (self.audio, self.images)}
         for transceiver in connection.getTransceivers():
             track = tracks.get(str(transceiver.mid))
             if track is not None:
                 transceiver.sender.replaceTrack(track)
+                if track is self.images and self._uses_stream:
+                    self._video_sender = transceiver.sender
+                    setattr(transceiver.sender, _SEND_KEY_FRAME, self._stream.want_key_frame)
             transceiver.direction = "inactive" if track is None else "sendonly"
         await connection.setLocalDescription(await connection.createAnswer())
         return str(connection.localDescription.sdp)
@@ -182,7 +234,7 @@ class Peer:
             self._first = frame.number
         number = frame.number - self._first
         image = frame.image
-        if image is not None:
+        if image is not None and isinstance(self.images, FrameTrack):
             self.images.put(lambda: self._maker.image(image, number))
         due = asyncio.get_running_loop().time() - len(self._pending) / RATE
         self._pending = np.concatenate([self._pending, frame.audio])
@@ -199,6 +251,20 @@ class Peer:
     def _put_audio(self, samples: AudioF32, first: int, due: float) -> None:
         self.audio.put_at(lambda: self._maker.audio(samples, first), due)
 
+    def put_image(self, packet: Any) -> None:
+        """Send a packet of video."""
+        assert isinstance(self.images, PacketTrack), "a viewer of the encoded stream"
+        self.images.put_packet(packet)
+
+    def put_audio(self, packet: Any, due: float) -> None:
+        """Send 20 ms of audio at this time of the event loop."""
+        self.audio.put_at(lambda: packet, due)
+
+    def bits(self) -> int | None:
+        """Bits per second of video that the browser has estimated; aiortc stores them in its idle encoder."""
+        encoder = getattr(self._video_sender, "_RTCRtpSender__encoder", None)
+        return getattr(encoder, "target_bitrate", None)
+
     def end(self) -> None:
         """Close the connection: the session has ended."""
         self._begin_closing()
@@ -208,11 +274,15 @@ class Peer:
         if not self.is_closed:
             self.is_closed = True
             self._deadline.cancel()
-            self._session.remove(self)
+            self._disconnect()
             self._used.__exit__(None, None, None)
             self.images.stop()
             self.audio.stop()
             await self.connection.close()
+
+    def _disconnect(self) -> None:
+        self._session.remove(self)
+        self._stream.remove(self)
 
     def _begin_closing(self) -> None:
         if self._closing is None:
@@ -224,8 +294,11 @@ class Peer:
             return
         if state == "connected":
             self._deadline.cancel()
-            self._session.remove(self)  # it may be a reconnection
-            self._session.add(self)
+            if self._uses_stream:
+                self._stream.add(self)
+            else:
+                self._session.remove(self)  # it may be a reconnection
+                self._session.add(self)
         elif state in ("failed", "closed", "disconnected"):
             self._begin_closing()
 
@@ -236,20 +309,25 @@ class Peers:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._peers: dict[str, list[Peer]] = {}
+        self._streams: dict[str, EncodedStream] = {}
 
-    async def answer(self, session: Session, sdp: str) -> str:
+    async def answer(self, session: Session, sdp: str, *, view_only: bool = False) -> str:
         """Connect a browser to a session: return the answer to its offer, both as SDP.
+
+        Args:
+            session: the session.
+            sdp: the offer.
+            view_only: whether it counts as a viewer, of which a session has more than clients.
 
         Raises:
             RefusedError: the offer cannot be used, or the session has too many clients.
         """
         peers = [peer for peer in self._peers.get(session.id, ()) if not peer.is_closed]
-        if len(peers) >= self._limits.clients:
-            raise RefusedError(
-                f"{len(peers)} clients are connected to this session, the maximum. Start another one",
-                status=TOO_MANY,
-            )
-        peer = Peer(session, connect_seconds=self._limits.connect_seconds)
+        self._check_room(sum(peer.view_only == view_only for peer in peers), view_only)
+        stream = self._streams.get(session.id) or EncodedStream(session)
+        self._streams[session.id] = stream
+        seconds = self._limits.connect_seconds
+        peer = Peer(session, stream, connect_seconds=seconds, view_only=view_only)
         self._peers[session.id] = [*peers, peer]
         try:
             async with asyncio.timeout(self._limits.stall_seconds):
@@ -269,12 +347,21 @@ class Peers:
             await peer.close()
             raise
 
+    def _check_room(self, connected: int, view_only: bool) -> None:
+        limit, kind = (self._limits.viewers, "viewers") if view_only else (self._limits.clients, "clients")
+        if connected >= limit:
+            raise RefusedError(
+                f"{connected} {kind} are connected to this session, the maximum. Start another one",
+                status=TOO_MANY,
+            )
+
     def count(self) -> int:
-        """Return the number of clients."""
+        """Return the number of clients and viewers."""
         return sum(not peer.is_closed for peers in self._peers.values() for peer in peers)
 
     async def hang_up(self, session: Session) -> None:
         """Close all connections of a session."""
+        self._streams.pop(session.id, None)
         for peer in self._peers.pop(session.id, []):
             with suppress(Exception):
                 await peer.close()

@@ -1,0 +1,183 @@
+"""One encoder for all WebRTC viewers of a session: each frame is encoded once, and its packet sent to all.
+
+A viewer starts at a key frame, and one that falls behind goes on at the next one. The bit rate follows the
+viewer with the slowest connection.
+
+::
+
+    session ──► EncodedStream ──► thread: VP8, Opus ──► packets ──┬─► viewer
+                                                                  └─► viewer
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Protocol
+
+import numpy as np
+
+from newscaster import media
+from newscaster.server.session import RATE, Session
+from newscaster.synthesis.live_frame import LiveFrame
+from newscaster.types import AudioF32
+
+_log = logging.getLogger("newscaster.server")
+
+DEFAULT_BITS = 500_000
+"""Bits per second of the video until the viewers have estimated their connections."""
+_MAX_IMAGES, _MAX_AUDIO = 2, 25
+"""Frames and audio packets that may wait for the encoder; further ones are dropped."""
+_QUIET_FRAMES = 15
+_BIT_RATE_FRAMES = 125
+"""The bit rate is set again after so many frames."""
+_BIT_RATE_STEP = 0.25
+"""Smaller changes of the bit rate are not made: each costs a key frame."""
+_KEY_FRAMES_APART = 12
+
+
+class Viewer(Protocol):
+    """A consumer of packets."""
+
+    def put_image(self, packet: Any) -> None:
+        """Take a packet of video."""
+
+    def put_audio(self, packet: Any, due: float) -> None:
+        """Take 20 ms of audio, due at this time of the event loop."""
+
+    def bits(self) -> int | None:
+        """Bits per second of video that the connection takes; None: unknown."""
+
+    def end(self) -> None:
+        """Handle the end of the stream."""
+
+
+class EncodedStream:
+    """The encoded frames of a session: a sink while it has viewers.
+
+    Args:
+        session: whose frames are encoded.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._loop = asyncio.get_running_loop()
+        self._viewers: list[Viewer] = []
+        self._thread: ThreadPoolExecutor | None = None
+        self._restart()
+
+    def _restart(self) -> None:
+        self._video = media.Vp8Packets(fps=self._session.info.fps, bit_rate=DEFAULT_BITS)
+        self._opus = media.OpusPackets()
+        self._first: int | None = None
+        self._pending = np.zeros(0, np.float32)
+        self._sent = 0
+        self._images, self._audio = [0], [0]  # in the encoder
+        self._key_wanted, self._last_key = True, -_KEY_FRAMES_APART
+
+    def add(self, viewer: Viewer) -> None:
+        """Send all packets from the next key frame on to a viewer."""
+        if viewer in self._viewers:
+            return
+        self._viewers.append(viewer)
+        self.want_key_frame()
+        if self._thread is None:
+            self._restart()
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="newscaster-encoder")
+            self._session.add(self)
+
+    def remove(self, viewer: Viewer) -> None:
+        """Send nothing more to a viewer."""
+        with suppress(ValueError):
+            self._viewers.remove(viewer)
+        if not self._viewers:
+            self._stop()
+
+    def want_key_frame(self) -> None:
+        """Make the next frame a key frame, unless one came just before."""
+        self._key_wanted = True
+
+    def push(self, frame: LiveFrame) -> None:
+        """Encode a frame; without blocking. A frame that comes while two are encoded is dropped."""
+        if self._thread is None:
+            return
+        if self._first is None:
+            self._first = frame.number
+        number = frame.number - self._first
+        if number % _BIT_RATE_FRAMES == 0:
+            self._set_bit_rate()
+        if frame.image is not None and self._images[0] < _MAX_IMAGES:
+            key = self._key_wanted and number - self._last_key >= _KEY_FRAMES_APART
+            if key:
+                self._key_wanted, self._last_key = False, number
+            image = frame.image
+            self._submit(
+                lambda: self._video.encode(image, number, key=key), self._deliver_image, self._images
+            )
+        self._push_audio(frame, number)
+
+    def end(self) -> None:
+        """End all viewers: the session has ended."""
+        for viewer in tuple(self._viewers):
+            viewer.end()
+        self._stop()
+
+    def _push_audio(self, frame: LiveFrame, number: int) -> None:
+        due = self._loop.time() - len(self._pending) / RATE
+        self._pending = np.concatenate([self._pending, frame.audio])
+        # Opening the encoders delays the first packets, and a browser would then delay all audio for seconds.
+        # So initial silence is skipped.
+        is_early = number < _QUIET_FRAMES and not frame.speaking
+        size = media.PACKET_SAMPLES
+        while len(self._pending) >= size:
+            part, self._pending = self._pending[:size], self._pending[size:]
+            if not is_early:
+                self._encode_audio(part, self._sent, due)
+            self._sent += size
+            due += size / RATE
+
+    def _encode_audio(self, samples: AudioF32, first: int, due: float) -> None:
+        if self._audio[0] < _MAX_AUDIO:
+            self._submit(
+                lambda: self._opus.encode(samples, first),
+                lambda packet: self._deliver_audio(packet, due),
+                self._audio,
+            )
+
+    def _submit(self, encode: Callable[[], Any], deliver: Callable[[Any], None], waiting: list[int]) -> None:
+        assert self._thread is not None
+        waiting[0] += 1
+        encoding = self._loop.run_in_executor(self._thread, encode)
+        encoding.add_done_callback(lambda done: self._encoded(done, deliver, waiting))
+
+    def _encoded(self, done: asyncio.Future[Any], deliver: Callable[[Any], None], waiting: list[int]) -> None:
+        waiting[0] -= 1
+        if done.cancelled():
+            return
+        if (error := done.exception()) is not None:
+            _log.error("the encoder of session %s failed: %r", self._session.id, error)
+            self.end()
+        elif (packet := done.result()) is not None:
+            deliver(packet)
+
+    def _deliver_image(self, packet: Any) -> None:
+        for viewer in tuple(self._viewers):
+            viewer.put_image(packet)
+
+    def _deliver_audio(self, packet: Any, due: float) -> None:
+        for viewer in tuple(self._viewers):
+            viewer.put_audio(packet, due)
+
+    def _set_bit_rate(self) -> None:
+        known = [bits for viewer in self._viewers if (bits := viewer.bits()) is not None]
+        if known and abs(min(known) - self._video.bit_rate) > _BIT_RATE_STEP * self._video.bit_rate:
+            self._video.bit_rate = min(known)
+
+    def _stop(self) -> None:
+        self._session.remove(self)
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown(wait=False)
