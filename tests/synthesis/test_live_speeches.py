@@ -82,7 +82,8 @@ def test_a_flush_without_speech_ends_nothing(anchor: Anchor) -> None:
 
 def test_an_interruption_says_how_much_was_shown(anchor: Anchor) -> None:
     with anchor.live() as live:
-        assert live.interrupt() == 0.0
+        nothing = live.interrupt()
+        assert (nothing, nothing.utterance) == (0.0, None)
         taken(live, 1)
         live.push(speech_like(0.2))
         live.flush()
@@ -90,7 +91,9 @@ def test_an_interruption_says_how_much_was_shown(anchor: Anchor) -> None:
         live.flush()
         frames = taken(live, 5 + 10)
         assert ends(frames) == [(5, (1,))]
-        assert live.interrupt() == pytest.approx(10 / 25)
+        ended = live.interrupt()
+        assert ended == pytest.approx(10 / 25)
+        assert ended.utterance == frames[-1].utterance is not None
         assert live.interrupt() == 0.0
         after = taken(live, 60)
         assert not ends(after)

@@ -36,7 +36,7 @@ from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.synthesis.actions import ActionOrder
 from newscaster.synthesis.background import Background
 from newscaster.synthesis.clock import Clock, Delays, MediaClock, WallClock
-from newscaster.synthesis.live_frame import LiveCounts, LiveFrame
+from newscaster.synthesis.live_frame import Interruption, LiveCounts, LiveFrame
 from newscaster.synthesis.live_rendering import LiveRenderer
 from newscaster.synthesis.live_voice import OnSentence, SharedVoices, TextReader
 from newscaster.synthesis.loading import LoadedAnchor
@@ -309,22 +309,23 @@ class Live:
             self._queue.flush()
             self._changed.notify_all()
 
-    def interrupt(self) -> float:
+    def interrupt(self) -> Interruption:
         """Drop all speech that has not been shown, and actions that have not started.
 
         The audio of the next frame fades out within 20 ms. The mouth is at rest 80 ms from now.
 
         Returns:
-            How much of the current speech has been output, in seconds; 0 if there is none.
+            How much of the current speech has been output, in seconds, with the number of that speech in
+            `utterance`; 0 and None if there is none.
         """
         with self._changed:
             self._queue.clear()
             self._order.clear()
-            seconds = 0.0 if self._speech is None else self._speech_output_seconds
-            self._speech = None
+            speech, self._speech = self._speech, None
+            seconds = 0.0 if speech is None else self._speech_output_seconds
             self._interrupted = True
             self._changed.notify_all()
-            return seconds
+            return Interruption(seconds, speech)
 
     def close(self) -> None:
         """Close the stream: iterators end, and queued speech is dropped. May be called repeatedly."""

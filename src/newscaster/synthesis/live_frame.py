@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 from newscaster.deprecation import renamed_attributes
 from newscaster.media import YuvFrame
@@ -35,6 +36,18 @@ class LiveFrame:
     """Name of the clip that the frame belongs to, see `Live.play`; None: it belongs to no clip."""
     render_seconds: float | None = None
     """Time that rendering the image took; None if the frame was dropped."""
+
+
+class Interruption(float):
+    """How much of the interrupted speech has been output, in seconds; 0 if there was none."""
+
+    utterance: int | None
+    """Number of that speech, as of `LiveFrame.utterance`; None: there was none."""
+
+    def __new__(cls, seconds: float, utterance: int | None) -> Self:
+        interruption = super().__new__(cls, seconds)
+        interruption.utterance = utterance
+        return interruption
 
 
 @renamed_attributes(starved="underrun", sound_seconds="audio_seconds")
