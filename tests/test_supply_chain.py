@@ -34,6 +34,10 @@ def test_a_file_that_notice_does_not_name_is_found(tmp_path: Path, monkeypatch: 
     assert licences.unnamed() == ["src/newscaster/data/other.onnx"]
 
 
+def test_every_extra_is_examined() -> None:
+    assert {"cluster", "stores", "tracing", "distributed"} < set(licences.EXTRAS)
+
+
 @pytest.mark.parametrize("extra", [None, *licences.EXTRAS])
 def test_licences_of_what_is_installed(extra: str | None) -> None:
     found, missing = lock.closure(lock.listed_for(extra))

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from importlib import metadata
 
 from lock import ROOT, closure, listed_for
 
 NOTICE = ROOT / "NOTICE"
 DATA = ROOT / "src" / "newscaster" / "data"
-EXTRAS = ("train", "openvino", "cuda", "tts", "japanese", "piper", "joe", "serve", "docs", "dev")
+EXTRAS = tuple(
+    tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+)
 OURS = frozenset({"bulletin.txt"})
 """Files of data that are newscaster's own."""
 

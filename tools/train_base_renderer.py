@@ -76,7 +76,7 @@ def crops_of(path: Path, *, every: int) -> dict[str, np.ndarray]:
 def people(paths: list[Path], folder: Path, *, every: int) -> Iterator[Person]:
     """Yield the people in some files; files without a usable face are named and left out."""
     folder.mkdir(parents=True, exist_ok=True)
-    for footage in find_footage(paths)[0]:
+    for footage in find_footage(paths)[0] if paths else ():
         path = footage.path
         stored = folder / f"{path.parent.name}-{path.stem}-{every}.npz"
         try:

@@ -3,13 +3,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from newscaster import media
 from newscaster.errors import InputError
 from newscaster.server.ids import with_instance
+from newscaster.server.middleware import SecurityMiddleware
 from newscaster.server.recording import Recordings
 from newscaster.server.settings import Limits, Settings
-from studios import SOCKETS, OpenStudio, until
+from studios import ADDRESS, SOCKETS, OpenStudio, until
 
 
 def test_ids_begin_with_the_name_of_the_studio(open_studio: OpenStudio, tmp_path: Path) -> None:
@@ -37,6 +43,28 @@ def test_the_page_keeps_to_its_studio(open_studio: OpenStudio) -> None:
     assert studio.post("/v1/sessions", json={}).headers["set-cookie"] == wanted
     assert "set-cookie" not in studio.get("/v1/jobs").headers
     assert "set-cookie" not in studio.post("/v1/sessions", json={"anchor": "nobody"}).headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "names_it"),
+    [
+        ("POST", "/v1/videos", 201, True),
+        ("POST", "/v1/jobs/photo", 202, True),
+        ("POST", "/v1/videos", 415, False),
+        ("GET", "/v1/videos", 200, False),
+        ("POST", "/v1/jobs/dub", 202, False),
+    ],
+)
+def test_a_reply_names_the_studio_if_a_later_request_has_the_id_in_its_body(
+    method: str, path: str, status: int, names_it: bool
+) -> None:
+    async def application(request: Request) -> Response:
+        await request.body()
+        return Response(status_code=status)
+
+    routed = Starlette(routes=[Route(path, application, methods=[method])])
+    client = TestClient(SecurityMiddleware(routed, Settings(instance="studio-1")), base_url=ADDRESS)
+    assert (client.request(method, path).cookies.get("newscaster-studio") == "studio-1") == names_it
 
 
 def test_without_a_name_ids_and_page_have_none(open_studio: OpenStudio) -> None:

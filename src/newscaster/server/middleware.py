@@ -230,8 +230,10 @@ def _limited(receive: Receive, limit: int, limits: Limits) -> Receive:
 
 
 def _chooses_studio(scope: Scope, status: int) -> bool:
-    """Whether a reply ties the page to this studio: the page itself, and a new session."""
-    return scope["path"] == "/" or (scope["path"] == SESSIONS and scope["method"] == "POST" and status < 300)
+    """Whether a reply ties its client to this studio: the page, and what a later body names."""
+    if scope["path"] == "/":
+        return True
+    return scope["path"] in (SESSIONS, VIDEOS, PHOTOS) and scope["method"] == "POST" and status < 300
 
 
 async def _refuse(scope: Scope, send: Send, refusal: RefusedError) -> None:

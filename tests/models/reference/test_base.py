@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,10 @@ from newscaster.models.reference.base import (
     save_base_renderer,
 )
 from newscaster.models.reference.network import BlendingUNet, ReferenceConfig
+
+sys.path.append(str(Path(__file__).parents[3] / "tools"))
+
+from train_base_renderer import people
 
 SMALL = ReferenceConfig(channels=(8, 12))
 HIDDEN = hidden_mask(128)
@@ -91,3 +96,7 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     save_base_renderer(path, other, {})
     with pytest.raises(InputError, match="does not hold a base renderer"):
         load_base_renderer(path)
+
+
+def test_the_tool_needs_nobody_to_check(tmp_path: Path) -> None:
+    assert list(people([], tmp_path / "crops", every=1)) == []
