@@ -2,8 +2,8 @@
 
 After N. D. Narvekar and L. J. Karam, *A no-reference image blur metric based on the cumulative probability
 of blur detection*, IEEE Transactions on Image Processing 20 (9), 2011, doi 10.1109/TIP.2011.2131660.
-Edges are those of a Sobel filter. Their widths are measured along rows (Marziliano et al. 2002): from the last
-minimum before an edge to the first maximum behind it. Works on arrays alone.
+Edges are those of a Sobel filter. Their widths are measured along rows (Marziliano et al. 2002): from the
+last minimum before an edge to the first maximum behind it. Works on arrays alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from newscaster.evaluation.image_metrics import luma
 from newscaster.types import ArrayBool, ArrayF64, ImageU8
 
 BLOCK = 64
-"""Side of the blocks, in pixels. Rows and columns that fill no block are left out."""
+"""Side of the blocks, in pixels. Rows and columns that fill no block are skipped."""
 _MIN_EDGES = 0.002
 """Fraction of edge pixels beyond which a block has edges."""
 _STEEPNESS = 3.6

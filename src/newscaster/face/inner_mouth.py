@@ -55,7 +55,7 @@ _TONGUE = np.array([0.60, 0.34, 0.34])
 _DARK = np.array([0.17, 0.075, 0.075])
 _DEEP = 0.07
 """Depth of the shadow below the upper lip."""
-_SLIT_DEPTH, _LEAST_LIGHT = 0.08, 0.15
+_SLIT_DEPTH, _MIN_LIGHT = 0.08, 0.15
 """What lies behind a slit of height h in lips of this depth gets h / hypot(h, depth) of the light, and a
 little more, which comes through the lips."""
 _LOWER_SHOWN = 0.036
@@ -124,7 +124,7 @@ def _light_between(inner: ArrayF64) -> float:
     """Return the part of the light, 0 to 1, that enters between inner lips (20, 2)."""
     half = RING // 2
     height = max(0.0, float((inner[:half:-1, 1] - inner[1:half, 1]).max()))
-    return float(_LEAST_LIGHT + (1 - _LEAST_LIGHT) * height / np.hypot(height, _SLIT_DEPTH))
+    return float(_MIN_LIGHT + (1 - _MIN_LIGHT) * height / np.hypot(height, _SLIT_DEPTH))
 
 
 def _over(image: ArrayF64, colour: ArrayF64, strength: ArrayF64, *, tooth: ArrayF64 | None = None) -> None:
