@@ -1,19 +1,24 @@
 """Anchors of one photograph, against footage of the same people.
 
-    python benchmarks/photo.py CLIP... --work FOLDER [--motion calm]
+    python benchmarks/photo.py CLIP... --work FOLDER [--motion calm] [--sentences CLIP... --align FOLDER]
 
 From the first frame of each clip an anchor is made, which speaks the clip's own audio. Faces of both videos
 are tracked alike. Results stay in FOLDER, and a run that was stopped goes on. Prints a table in Markdown, and
 ends with one line of JSON.
 
-- psnr, ssim: of faces that are set upright and reduced to 128x96, as in Vougioukas et al., *Realistic
-  Speech-Driven Facial Animation with GANs* (2019); heads move otherwise than in the clip, so that this tells
-  little.
-- r: correlation of the openings of the mouths, at the best lag within 5 frames.
-- blinks: per second.
+- anchor s, ms/frame: processor time of making the anchor, and of speaking.
+- psnr, ssim, cpbd: of faces that are set upright and reduced to 128x96, as in Vougioukas et al., *Realistic
+  Speech-Driven Facial Animation with GANs* (2019); heads move otherwise than in the clip, so that the first
+  two tell little. real cpbd: of the clip's.
+- r: correlation of the openings of the mouths, at the best lag within 5 frames. Its steps: network, the
+  motion network's with the clip's; asked, the same with lips that rest in silence; shown, the video's with
+  those that were asked for.
+- blinks: per second of the anchor's loop.
 - identity: distance of face descriptors between the video and the photograph, over that between real frames
   and the first one.
-- face, lips: sharpness over the photograph's.
+- face, lips: sharpness over the photograph's; clip face, clip lips: those of the clip.
+- b, p, m; silence: as in `voices.py`, of the anchor that speaks GRID sentences with word times; real, of
+  those clips. The lips meet below the 20th percentile of the real opening in speech.
 """
 
 from __future__ import annotations
@@ -29,8 +34,16 @@ from PIL import Image
 
 import newscaster
 from newscaster import media
+from newscaster.evaluation.blur_detection import cpbd
 from newscaster.evaluation.image_metrics import psnr, squared_errors, structural_similarities
 from newscaster.evaluation.motion import best_lag
+from newscaster.evaluation.voices import (
+    closed_below,
+    closure_fraction,
+    read_alignment,
+    silence_ratio,
+    spoken_steps,
+)
 from newscaster.face.geometry import Similarity
 from newscaster.face.head_pose import Head
 from newscaster.face.landmark_map import draw_landmark_map
@@ -38,7 +51,11 @@ from newscaster.face.measures import eyes_open
 from newscaster.face.mouth_basis import mouth_shapes, opening
 from newscaster.face.surface_warp import SurfaceWarp, warped
 from newscaster.face.topology import MOUTH, OUTER_LIPS
+from newscaster.formats.anchor import AnchorFile
 from newscaster.prepare.video_track import VideoTrack, track_video
+from newscaster.speech.level import loud_peak
+from newscaster.speech.spectral import SAMPLE_RATE
+from newscaster.synthesis.motion import frame_count
 from newscaster.tracking.descriptor import describe_faces, descriptor_distance, mean_descriptor
 
 CONSENT = "Evaluation of photographs; the anchor is deleted afterwards."
@@ -51,32 +68,81 @@ _CLOSED = 0.5
 """Of the usual opening of the eyes: below, they blink."""
 
 
-def measured(clip: Path, folder: Path, motion: str) -> dict[str, float]:
+def measured(clip: Path, folder: Path, options: argparse.Namespace) -> dict[str, float]:
     """Make an anchor of the first frame of a clip, let it speak, and compare."""
     folder.mkdir(parents=True, exist_ok=True)
     stored = folder / "result.json"
     if stored.exists():
         return dict(json.loads(stored.read_text()))
-    frames = list(media.read_frames(clip))
-    photo, anchor, video = folder / "photo.png", folder / "photo.anchor", folder / "made.mp4"
-    Image.fromarray(frames[0]).save(photo)
-    fps: Fraction = media.probe(clip).video.fps
-    started = time.perf_counter()
-    newscaster.train(photo, anchor, consent=CONSENT, motion=motion, fps=fps)
-    made_at = time.perf_counter()
-    result = newscaster.open(anchor).speak(clip, out=video)
-    figures = {"seconds": made_at - started, "frames/s": result.frames / (time.perf_counter() - made_at)}
-    real, made = _Tracked(clip), _Tracked(video)
-    figures |= _compare(real, made)
+    photo, path, video = folder / "photo.png", folder / "photo.anchor", folder / "made.mp4"
+    figures = {}
+    if not path.exists():
+        Image.fromarray(next(iter(media.read_frames(clip)))).save(photo)
+        fps: Fraction = media.probe(clip).video.fps
+        started = time.process_time()
+        newscaster.train(photo, path, consent=CONSENT, motion=options.motion, fps=fps)
+        figures["anchor s"] = time.process_time() - started
+    anchor = newscaster.open(path)
+    if not video.exists():
+        started = time.process_time()
+        result = anchor.speak(clip, out=video)
+        figures["ms/frame"] = 1000 * (time.process_time() - started) / result.frames
+    cache = options.work / "tracks"
+    real, made = _Tracked(clip, cache), _Tracked(video, cache)
+    figures |= _compare(real, made) | _steps(anchor, clip, real.openings(), made.openings())
+    figures["blinks"] = _blinks(AnchorFile(path).face().landmarks, anchor.fps)
+    if options.sentences:
+        figures |= _closures(anchor, options.sentences, options.align, folder, cache)
     stored.write_text(json.dumps(figures))
+    return figures
+
+
+def _asked(anchor: newscaster.Anchor, clip: Path, *, rests: bool) -> np.ndarray:
+    """Return the openings of the mouth that an anchor is asked for, (F,)."""
+    audio = media.read_audio(clip)
+    stream = anchor.motion_stream(articulation=newscaster.Articulation(rests=rests))
+    stream.expect_level(loud_peak(audio))
+    total = frame_count(len(audio), SAMPLE_RATE, anchor.fps)
+    return opening(np.concatenate([stream.push(audio), stream.flush(total_frames=total)]))
+
+
+def _steps(anchor: newscaster.Anchor, clip: Path, real: np.ndarray, made: np.ndarray) -> dict[str, float]:
+    """Return the correlations of the openings after each step with those before."""
+    alone, asked = (_asked(anchor, clip, rests=rests) for rests in (False, True))
+    pairs = {"r": (made, real), "network": (alone, real), "asked": (asked, real), "shown": (made, asked)}
+    lags = {name: best_lag([late], [early], reach=_MAX_LAG_FRAMES) for name, (late, early) in pairs.items()}
+    return {name: lag.correlation for name, lag in lags.items()} | {"lag": lags["r"].lag}
+
+
+def _closures(
+    anchor: newscaster.Anchor, clips: list[Path], align: Path, folder: Path, cache: Path
+) -> dict[str, float]:
+    """Return how often lips meet on b, p and m, and how far they open in silence, in GRID sentences."""
+    seen, made = [], []
+    for clip in clips:
+        video = folder / f"{clip.stem}.mp4"
+        if not video.exists():
+            anchor.speak(clip, out=video)
+        seen.append(_Tracked(clip, cache).openings())
+        made.append(_Tracked(video, cache).openings())
+    words = [read_alignment(align / f"{clip.stem}.align") for clip in clips]
+    speaking = [spoken_steps(of_clip, len(openings)) for of_clip, openings in zip(words, seen, strict=True)]
+    below = closed_below(seen, speaking)
+    figures = {}
+    for name, openings in (("", made), ("real ", seen)):
+        figures[f"{name}b, p, m"] = closure_fraction(openings, words, below)
+        counted = [o[: len(s)] for o, s in zip(openings, speaking, strict=True)]
+        figures[f"{name}silence"] = silence_ratio(
+            counted, [s[: len(o)] for o, s in zip(counted, speaking, strict=True)]
+        )
     return figures
 
 
 class _Tracked:
     """A video, and the face in it."""
 
-    def __init__(self, path: Path) -> None:
-        self.track: VideoTrack = track_video(path, person=None, name=path.stem)
+    def __init__(self, path: Path, cache: Path) -> None:
+        self.track: VideoTrack = track_video(path, person=None, name=path.stem, cache=cache)
         self.frames = list(media.read_frames(path, fps=self.track.fps))
         self.landmarks = self.track.landmarks[self.track.present]
         self.images = [f for f, seen in zip(self.frames, self.track.present, strict=False) if seen]
@@ -96,22 +162,22 @@ class _Tracked:
         faces = [warped(Image.fromarray(image), warp[n], _SIDE) for n, image in enumerate(self.images)]
         return np.stack(faces)[:, _ROWS, _COLUMNS]
 
-    def blinks(self) -> float:
-        """Return blinks per second."""
-        opened = eyes_open(self.landmarks)
-        closed = opened < _CLOSED * np.median(opened)
-        return int((np.diff(closed.astype(int)) == 1).sum()) / float(len(closed) / self.track.fps)
-
     def descriptors(self) -> np.ndarray:
         """Return descriptors of some frames, (n, 128)."""
         chosen = np.unique(np.linspace(0, len(self.images) - 1, _DESCRIBED).round().astype(int))
         return describe_faces([self.images[n] for n in chosen], self.landmarks[chosen])
 
 
+def _blinks(landmarks: np.ndarray, fps: Fraction) -> float:
+    """Return the blinks per second of landmarks (F, 478, 3)."""
+    opened = eyes_open(landmarks)
+    closed = opened < _CLOSED * np.median(opened)
+    return int((np.diff(closed.astype(int)) == 1).sum()) / float(len(closed) / fps)
+
+
 def _compare(real: _Tracked, made: _Tracked) -> dict[str, float]:
     count = min(len(real.images), len(made.images))
     faces, others = real.upright()[:count], made.upright()[:count]
-    lag = best_lag([made.openings()], [real.openings()], reach=_MAX_LAG_FRAMES)
     everywhere = np.ones(faces.shape[1:3], bool)
     first = describe_faces(real.images[:1], real.landmarks[:1])[0]
     own, new = (mean_descriptor(video.descriptors()) for video in (real, made))
@@ -119,19 +185,20 @@ def _compare(real: _Tracked, made: _Tracked) -> dict[str, float]:
     return {
         "psnr": psnr(squared_errors(others, faces, everywhere)),
         "ssim": float(structural_similarities(others, faces, everywhere).mean()),
-        "r": lag.correlation,
-        "lag": lag.lag,
-        "blinks": made.blinks(),
+        "cpbd": float(np.nanmean([cpbd(face) for face in others])),
+        "real cpbd": float(np.nanmean([cpbd(face) for face in faces])),
         "identity": to_photo / max(among_real, 1e-6),
-        "face": _sharpness(made, lips=False) / _sharpness(real, lips=False),
-        "lips": _sharpness(made, lips=True) / _sharpness(real, lips=True),
+        "face": _sharpness(made, lips=False) / _sharpness(real, lips=False, frames=1),
+        "clip face": _sharpness(real, lips=False) / _sharpness(real, lips=False, frames=1),
+        "lips": _sharpness(made, lips=True) / _sharpness(real, lips=True, frames=1),
+        "clip lips": _sharpness(real, lips=True) / _sharpness(real, lips=True, frames=1),
     }
 
 
-def _sharpness(video: _Tracked, *, lips: bool) -> float:
-    """Return the median variance of the Laplacian on the lips, or on the upper face."""
+def _sharpness(video: _Tracked, *, lips: bool, frames: int | None = None) -> float:
+    """Return the median variance of the Laplacian on the lips, or on the upper face, of the first frames."""
     values = []
-    for image, points in zip(video.images[::3], video.landmarks[::3], strict=False):
+    for image, points in zip(video.images[:frames:3], video.landmarks[:frames:3], strict=False):
         grey = image.astype(np.float32).mean(axis=2)
         around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
         detail = around - 4 * grey[1:-1, 1:-1]
@@ -160,12 +227,14 @@ def main() -> None:
     parser.add_argument("clips", type=Path, nargs="+")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--motion", default="calm")
+    parser.add_argument("--sentences", type=Path, nargs="*", default=[], help="GRID clips to speak")
+    parser.add_argument("--align", type=Path, help="folder of their word times")
     options = parser.parse_args()
     rows = {}
     for clip in options.clips:
-        rows[clip.stem] = measured(clip, options.work / clip.stem, options.motion)
+        rows[clip.stem] = measured(clip, options.work / clip.stem, options)
         print(clip.stem, {k: round(v, 3) for k, v in rows[clip.stem].items()}, flush=True)
-    names = list(next(iter(rows.values())))
+    names = [name for name in next(iter(rows.values())) if all(name in row for row in rows.values())]
     print("\n| clip | " + " | ".join(names) + " |\n|---" + "|---" * len(names) + "|")
     for clip_name, figures in rows.items():
         print(f"| {clip_name} | " + " | ".join(f"{figures[name]:.3g}" for name in names) + " |")

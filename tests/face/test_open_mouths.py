@@ -66,6 +66,20 @@ def test_upper_teeth_stay_and_lower_teeth_follow_the_jaw() -> None:
     assert edge_of_upper(half) == pytest.approx(edge_of_upper(full), abs=2)
 
 
+def test_lips_that_are_little_apart_let_little_light_in() -> None:
+    photo, rest = closed()
+
+    def brightest(amount: float) -> float:
+        place = mouth(amount, side=SIDE)
+        moved = moved_mouth(photo, rest / SIDE, place / SIDE)
+        made = draw_inner_mouth(moved, place, rest, pixels_per_unit=UNIT, light=LIGHT)
+        return float(np.percentile(made[inside(place)].max(axis=1), 95))
+
+    narrow, half, wide = (brightest(amount) for amount in (0.15, 0.4, 1.0))
+    assert narrow < 0.75 * half
+    assert half < wide
+
+
 def test_a_dimmer_light_is_seen_in_the_mouth() -> None:
     photo, rest = closed()
     bright = white_light(photo, rest / SIDE)

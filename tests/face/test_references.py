@@ -94,6 +94,16 @@ def test_the_path_follows_the_mouth() -> None:
     assert first[-1] == 20
 
 
+def test_lips_that_meet_are_copied_from_lips_that_meet() -> None:
+    open_alike, closed_else = mouth(0.25, side=1), mouth(0.0, side=1)
+    closed_else[:, 0] += 0.03
+    references = np.stack([open_alike, closed_else, mouth(1.0, side=1)])
+    closed = mouth(0.0, side=1)
+    assert nearest_references(closed, references)[0] == 0, "its points are nearer"
+    path = ReferencePath(references)
+    assert np.concatenate([path.push(closed[None]), path.flush()])[0, 0] == 1
+
+
 def test_a_head_that_is_turned_alike_is_preferred() -> None:
     references = shapes([0.5, 0.51, 0.52, 0.53, 0.54])
     angles = np.array([[20.0, 0, 0], [20, 0, 0], [0, 0, 0], [20, 0, 0], [20, 0, 0]])

@@ -55,6 +55,9 @@ _TONGUE = np.array([0.60, 0.34, 0.34])
 _DARK = np.array([0.17, 0.075, 0.075])
 _DEEP = 0.07
 """Depth of the shadow below the upper lip."""
+_SLIT_DEPTH, _MIN_LIGHT = 0.08, 0.15
+"""What lies behind a slit of height h in lips of this depth gets h / hypot(h, depth) of the light, and a
+little more, which comes through the lips."""
 _LOWER_SHOWN = 0.036
 """What the lower lip shows of the lower teeth at most."""
 
@@ -111,9 +114,17 @@ def _drawn(
     _over(image, _ENAMEL * 1.06, upper * upper_light * shade, tooth=upper)
     # The lips shade what is behind them, the upper lip most.
     edge = _distance_below(inner, width, height)
-    image *= (0.62 + 0.38 * np.clip(edge / (_DEEP * unit * _OVERSAMPLING), 0, 1) ** 0.6)[..., None]
+    shadow = 0.62 + 0.38 * np.clip(edge / (_DEEP * unit * _OVERSAMPLING), 0, 1) ** 0.6
+    image *= shadow[..., None] * _light_between(inner / unit)
     shape = (size[1], _OVERSAMPLING, size[0], _OVERSAMPLING, 3)
     return np.asarray(image.reshape(shape).mean(axis=(1, 3)))
+
+
+def _light_between(inner: ArrayF64) -> float:
+    """Return the part of the light, 0 to 1, that enters between inner lips (20, 2)."""
+    half = RING // 2
+    height = max(0.0, float((inner[:half:-1, 1] - inner[1:half, 1]).max()))
+    return float(_MIN_LIGHT + (1 - _MIN_LIGHT) * height / np.hypot(height, _SLIT_DEPTH))
 
 
 def _over(image: ArrayF64, colour: ArrayF64, strength: ArrayF64, *, tooth: ArrayF64 | None = None) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from newscaster.face.mouth_basis import opening
 from newscaster.face.topology import MOUTH_POINTS
 from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, ArrayI64, ImageU8
 
@@ -31,6 +32,8 @@ _SWITCH = 2.0
 """Cost of a change of the first reference, relative to the typical distance of the nearest one, squared."""
 POSE_WEIGHT = 0.1
 """Crop widths of distance between mouths that count as much as a radian between heads."""
+_OPENING_WEIGHT = 2.0
+"""Crop widths of distance between mouths that count as much as one between their openings, without poses."""
 _LANDMARK_ERROR = 0.003
 """Of tracked mouths, in crop widths."""
 _MAX_RELATIVE = 4.0
@@ -109,11 +112,12 @@ class ReferencePath:
     distances to the mouths and poses, plus a cost for each change. The others are the nearest ones beside it.
     A stream operator: mouths (F, 57, 2) to numbers (f, K).
 
-    A head that is turned otherwise shows other things beside the jaw, such as hair.
+    A head that is turned otherwise shows other things beside the jaw, such as hair. Mouths that are made of
+    one photograph have no angles, and there openings count: open lips that are closed keep a line of teeth.
 
     Args:
         references: (N, 57, 2), in crop widths.
-        angles: (N, 3) of their heads, in degrees; None: poses do not count.
+        angles: (N, 3) of their heads, in degrees; None: poses do not count, and openings do.
         count: references for each frame, K.
         look_ahead: frames that are known before a choice is made. More frames change no choice.
     """
@@ -127,6 +131,7 @@ class ReferencePath:
         look_ahead: int = LOOK_AHEAD,
     ) -> None:
         self._references = np.asarray(references, np.float64)
+        self._openings = opening(self._references)
         self._angles = None if angles is None else np.asarray(angles, np.float64)
         self._count, self._look_ahead = count, look_ahead
         self._switch = _SWITCH * _typical_distance(self._references)
@@ -143,7 +148,9 @@ class ReferencePath:
         chosen = []
         for number, mouth in enumerate(mouths):
             squared = _squared(mouth, self._references)
-            if self._angles is not None and angles is not None:
+            if self._angles is None:
+                squared += _OPENING_WEIGHT**2 * (self._openings - opening(mouth)) ** 2
+            elif angles is not None:
                 turned = np.radians(self._angles - angles[number])
                 squared += POSE_WEIGHT**2 * (turned**2).sum(axis=1)
             self._last = self._step(squared)
