@@ -5,8 +5,8 @@
 The last commit is cloned. `make demo` runs there twice undisturbed: the first run fills pip's cache, the
 second run is timed. Then, time and again, environment and video are removed, and `make demo` is killed with
 all of its processes (SIGKILL to the group) at a moment drawn evenly from that time. A second `make demo`
-must then make the video, with as many frames as the undisturbed one. Prints a line for each kill, and a
-line of JSON; returns 1 if any second run failed. The variable DEMO passes options to the demo, as it does
+must then make the video, with about as many frames as the undisturbed one. Prints a line for each kill, and
+a line of JSON; returns 1 if any second run failed. The variable DEMO passes options to the demo, as it does
 for make.
 """
 
@@ -27,6 +27,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 VIDEO = "newscaster-demo.mp4"
 PATIENCE_SECONDS = 900.0
+MIN_FRACTION = 0.8
+"""Of the frames of the undisturbed video: the voice is not deterministic, and its pace varies."""
 _COUNT_FRAMES = f"from newscaster import media; print(sum(1 for _ in media.read_frames({VIDEO!r})))"
 
 
@@ -112,7 +114,7 @@ def one_kill(clone: Clone, *, usual_seconds: float, frames: int, rng: random.Ran
             break
     left = f"{delay_seconds:5.1f} s, {clone.stage()}"
     wrong = clone.finish()
-    if not wrong and (found := clone.frames()) != frames:
+    if not wrong and (found := clone.frames()) < MIN_FRACTION * frames:
         wrong = f"{found} frames instead of {frames}"
     return left, wrong
 
