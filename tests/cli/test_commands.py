@@ -284,6 +284,7 @@ def test_train(workflow: dict[str, object], tmp_path: Path, capsys: pytest.Captu
         "renderer": "unet",
         "motion": None,
         "blinks": True,
+        "clips": [],
         "attribution": ("From a test", "CC0"),
         "name": "Ada",
     }
