@@ -83,7 +83,13 @@ def test_changes_while_live_apply_without_interruption(page: Page) -> None:
     page.wait_for_function("() => document.querySelector('#announce').textContent.includes('next sentence')")
     page.wait_for_timeout(500)
     body = [data for method, _, data in sent.requests if method == "PATCH"][-1]
-    expected = {"speed": 1.2, "openness": 0.95, "smoothness": 1.1, "look_ahead_ms": 320}
+    expected = {
+        "speed": 1.2,
+        "openness": 0.95,
+        "smoothness": 1.1,
+        "look_ahead_ms": 320,
+        "pronunciations": None,
+    }
     assert body is not None
     assert {**json.loads(body), "voice": None} == {**expected, "voice": None}
     assert json.loads(body)["voice"] == page.input_value("#voice") != ""
