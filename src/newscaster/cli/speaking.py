@@ -189,6 +189,19 @@ def label_options(command: Decorated) -> Decorated:
     )
 
 
+def strap_options(command: Decorated) -> Decorated:
+    """Add the options of the name strap."""
+    return with_options(
+        command,
+        click.option(
+            "--title",
+            metavar="TEXT",
+            help="Name strap in the lower third, such as a name: shown from 0.5 to 7 s (default: none).",
+        ),
+        click.option("--subtitle", metavar="TEXT", help="Second line of the name strap, such as an office."),
+    )
+
+
 def articulation_options(command: Decorated) -> Decorated:
     """Add the options of the articulation."""
     return with_options(
@@ -267,6 +280,7 @@ def engine_options(command: Decorated) -> Decorated:
 @crf_option(18)
 @target_start_option
 @background_option
+@strap_options
 @label_options
 @signing_options
 @engine_options
@@ -300,6 +314,7 @@ def speak(speech: str | None, anchor: str, workers: int | None, backend: str | N
 @_extra_output_options
 @articulation_options
 @background_option
+@strap_options
 @label_options
 @signing_options
 def demo(speech: str | None, text: str | None, **options: Any) -> None:
@@ -379,6 +394,8 @@ def style_of(reading: Reading | None, options: Mapping[str, Any]) -> Style:
         target_start=options.get("target_start", 0),
         background=options.get("background"),
         label=options["label"],
+        title=options.get("title"),
+        subtitle=options.get("subtitle"),
         watermark=options["watermark"],
     )
 
