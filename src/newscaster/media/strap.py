@@ -33,7 +33,7 @@ _FONTS = Path(__file__).parents[1] / "data"
 _BOLD, _REGULAR = "strap_bold.ttf", "strap.ttf"
 _CAPITALS = 0.729
 """Height of a capital of the fonts, relative to their size."""
-_TITLE_FRACTION, _SUBTITLE_FRACTION = 22, 31
+_TITLE_FRACTION, _SUBTITLE_FRACTION = 25, 35
 """Ratios of the frame's smaller side to the height of capitals."""
 _MIN_PIXELS = 7
 """Height of capitals below which letters run together."""

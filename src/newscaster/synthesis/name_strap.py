@@ -98,7 +98,8 @@ def place_strap(
 ) -> PlacedStrap:
     """Return a name strap in the lower left, beside the label; if the mouth is there, at the top.
 
-    Letters are reduced to 60 % at most before it moves to the top.
+    Letters are reduced to 60 % at most, first to leave the chin free, then the mouth, before it moves to the
+    top.
 
     Args:
         title: one line.
@@ -113,13 +114,13 @@ def place_strap(
     """
     straps = [Strap(title, subtitle, size=size, scale=scale) for scale in SCALES]
     mouth = _mouth_box(landmarks)
-    for at_top in (False, True):
+    for block, at_top in ((_face_box(landmarks), False), (mouth, False), (mouth, True)):
         left, right, edge = _room(size, label, at_top=at_top)
         for strap in straps:
             width, height = strap.size
             top = (edge if at_top else edge - height) // _GRID * _GRID
             placed = PlacedStrap(strap, (left, top), size[1], fps)
-            if left + width <= right and top >= 0 and not _overlap(placed.box, mouth):
+            if left + width <= right and top >= 0 and not _overlap(placed.box, block):
                 return placed
     raise InputError(_no_room(title, subtitle, straps[-1].size[0], right - left))
 
@@ -147,6 +148,13 @@ def _no_room(title: str, subtitle: str, needed: int, room: int) -> str:
         "the mouth or the label is wherever the name strap could be: the face fills the frame. Omit the "
         "title, or give an anchor whose face is smaller"
     )
+
+
+def _face_box(landmarks: ArrayFloat) -> _Box:
+    """Return the extent of the face in all frames."""
+    points = np.asarray(landmarks)[:, :, :2].astype(np.float64)
+    (left, top), (right, bottom) = np.nanmin(points, axis=(0, 1)), np.nanmax(points, axis=(0, 1))
+    return float(left), float(top), float(right), float(bottom)
 
 
 def _mouth_box(landmarks: ArrayFloat) -> _Box:

@@ -62,12 +62,11 @@ def speak_to_file(
     started = time.perf_counter()
     outputs, signing, style = outputs or Outputs(), signing or SigningOptions(), style or Style()
     paths, background = OutputPaths.of(out, outputs), Background.of(style.background)
-    voice = None if style.reading is None else style.reading.voice
     inputs = inputs_of(
         speech=request.speech,
         anchor=anchor.path,
         sign=signing.files,
-        voice=voice,
+        voice=None if style.reading is None else style.reading.voice,
         background=None if background is None else background.path,
     )
     paths.check(inputs, background=background)
