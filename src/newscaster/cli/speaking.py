@@ -34,7 +34,7 @@ anchor_option = click.option(
     default="builtin",
     show_default=True,
     metavar="ANCHOR",
-    help="Anchor file, or 'builtin'.",
+    help="Anchor file, or a bundled anchor: 'builtin' (which is 'grid-s1') or 'grid-s4'.",
 )
 output_option = click.option(
     "-o",
@@ -90,7 +90,7 @@ def voice_options(command: Decorated) -> Decorated:
         click.option(
             "--voice",
             help="Voice of a text: hibari, emma, fable, fenrir, kore, joe, a Japanese voice, or a Piper "
-            "voice NAME.onnx (default: hibari; for the bundled anchor joe, if installed).",
+            "voice NAME.onnx (default: hibari; for grid-s1 joe, if installed).",
         ),
         click.option(
             "--voice-command",
@@ -407,10 +407,10 @@ def reading_of(anchor: str | None, **options: Any) -> Reading | None:
         anchor: the anchor that reads a text; None: there is no text.
         options: fields of `Reading`; None: not given.
     """
-    from newscaster.formats.anchor import BUNDLED
+    from newscaster.formats.anchor import bundled_name
     from newscaster.speech.voices import Reading, voice_of_a_man
 
-    if anchor == BUNDLED and options["voice"] is None and options["command"] is None:
+    if bundled_name(anchor) == "grid-s1" and options["voice"] is None and options["command"] is None:
         options["voice"] = voice_of_a_man()
     values = {name: value for name, value in options.items() if value is not None}
     return Reading(**values) if values else None
