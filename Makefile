@@ -262,6 +262,8 @@ rendering-tables: setup  ## benchmark the renderer and its baselines
 bundled: setup  ## train the bundled anchor
 	$(BIN)/python tools/make_builtin_anchor.py --footage $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt \
 		--work build/bundled --out src/newscaster/data/builtin.anchor
+	$(BIN)/python tools/make_session_anchor.py --footage $(DATA)/grid_s4_hq/clips:$(DATA)/grid_s4_hq/train.txt \
+		--work build/grid-s4 --out src/newscaster/data/grid-s4.anchor
 
 builtin: bundled
 

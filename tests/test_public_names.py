@@ -42,6 +42,7 @@ PUBLIC = [
     "TrainingError",
     "Verified",
     "__version__",
+    "bundled",
     "check",
     "dub",
     "evaluate",

@@ -82,6 +82,7 @@ __all__ = [
     "TrainingError",
     "Verified",
     "__version__",
+    "bundled",
     "check",
     "dub",
     "evaluate",
@@ -124,7 +125,8 @@ def open(path: str | Path = "builtin", *, workers: int | None = None, backend: s
     """Open an anchor and load its networks.
 
     Args:
-        path: NAME.anchor; by default `builtin`, the bundled anchor.
+        path: NAME.anchor, or the name of a bundled anchor: `grid-s1` or `grid-s4`; by default `builtin`,
+            which is `grid-s1`.
         workers: threads for rendering; by default one per core, up to 8.
         backend: backend of the rendering network: `onnxruntime` (on the CPU), `openvino`, `cuda`, or `auto`,
             the fastest of the installed ones. Default: the environment variable NEWSCASTER_BACKEND, or else
@@ -137,6 +139,13 @@ def open(path: str | Path = "builtin", *, workers: int | None = None, backend: s
     from newscaster.synthesis.anchor import Anchor
 
     return Anchor.open(path, workers=workers, backend=backend)
+
+
+def bundled() -> tuple[str, ...]:
+    """Return the names of the bundled anchors, which :func:`open` accepts. The first one is the default."""
+    from newscaster.formats.anchor import BUNDLED_ANCHORS
+
+    return tuple(BUNDLED_ANCHORS)
 
 
 def __getattr__(name: str) -> object:

@@ -16,6 +16,7 @@ from newscaster.errors import InputError
         ("12", FaceChoice(12)),
         ("0=left.anchor", FaceChoice(0, "left.anchor")),
         ("0=builtin", FaceChoice(0, "builtin")),
+        ("0=grid-s4:left.wav", FaceChoice(0, "grid-s4", "left.wav")),
         ("1=builtin:left.wav", FaceChoice(1, "builtin", "left.wav")),
         ("1=a b/left.ANCHOR:speech.txt", FaceChoice(1, "a b/left.ANCHOR", "speech.txt")),
         ("1=left.anchor:-", FaceChoice(1, "left.anchor", "-")),

@@ -37,6 +37,17 @@ def test_sub_rip(tmp_path: Path) -> None:
     )
 
 
+def test_captions_at_the_top(tmp_path: Path) -> None:
+    cues = [Cue(start_ms=0, stop_ms=400, lines=("one", "two"), at_top=True), CUES[2]]
+    for suffix in ("srt", "vtt"):
+        write_captions(tmp_path / f"x.{suffix}", cues)
+    sub_rip, web_vtt = ((tmp_path / f"x.{suffix}").read_text() for suffix in ("srt", "vtt"))
+    assert "\n{\\an8}one\ntwo\n" in sub_rip
+    assert sub_rip.count("an8") == 1
+    assert "00:00:00.000 --> 00:00:00.400 line:0\none\ntwo\n" in web_vtt
+    assert web_vtt.count("line:") == 1
+
+
 def test_web_vtt(tmp_path: Path) -> None:
     write_captions(tmp_path / "x.VTT", CUES[:2])
     assert (tmp_path / "x.VTT").read_bytes().decode() == (

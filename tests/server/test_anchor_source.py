@@ -151,3 +151,10 @@ def test_a_studio_of_anchors_in_s3(bucket: str, tiny: Path, tmp_path: Path) -> N
     with TestClient(create_app(settings), base_url=ADDRESS) as studio:
         assert studio.get("/readyz").status_code == 200
         assert copies(tmp_path / "kept") == ["ada.anchor"]
+
+
+def test_bundled_anchors_are_named_as_they_are_given(cache: FileCache) -> None:
+    names = {place: AnchorSource(place, cache) for place in ("builtin", "grid-s1", "grid-s4")}
+    assert [source.name for source in names.values()] == list(names)
+    copies = [source.copy for source in names.values()]
+    assert [copy.info.name[-1] for copy in copies if copy is not None] == ["1", "1", "4"]

@@ -16,7 +16,8 @@ from faces import face_points
 from newscaster.consent import Consent
 from newscaster.errors import InputError, MediaError
 from newscaster.face.head_pose import Head, Poses
-from newscaster.face.mouth_basis import closed_shape, mouth_shapes, opening
+from newscaster.face.mouth_basis import MouthBasis, closed_shape, mouth_shapes, opening
+from newscaster.face.references import References
 from newscaster.face.topology import INNER_LIPS, MOUTH, OUTER_LIPS
 from newscaster.formats.anchor import AnchorFile
 from newscaster.speech.stress import stressed_times
@@ -24,7 +25,7 @@ from newscaster.still.head_motion import HeadMotion
 from newscaster.still.target import StillTarget
 from newscaster.synthesis.base_motion import base_motion
 from newscaster.synthesis.nods import NodOrder
-from newscaster.synthesis.photo_anchor import is_photo, write_photo_anchor
+from newscaster.synthesis.photo_anchor import KnownFace, is_photo, write_photo_anchor
 from tiny_anchor import speech_like
 
 SIZE = (240, 260)
@@ -134,6 +135,32 @@ def test_references_show_open_and_closed_mouths(made: Path) -> None:
     heights = np.ptp(references.points[:, 20:40, 1], axis=1)
     assert len(references) > 20
     assert heights.max() > 4 * max(heights.min(), 0.005)
+
+
+def test_references_and_header_of_a_synthesised_image(tmp_path: Path) -> None:
+    """The renderer copies from what is given, and the header does not call it a photograph."""
+
+    def two_mouths(known: KnownFace, basis: MouthBasis) -> References:
+        crop = np.full((known.crop.side, known.crop.side, 3), 90, np.uint8)
+        place = known.mouth.astype(np.float32) / known.crop.side
+        assert basis.size > 0
+        return References([crop, crop + 80], np.stack([place, place + 0.01]))
+
+    path = write_photo_anchor(
+        still(HeadMotion.rest(2)),
+        tmp_path / "x.anchor",
+        name="Ada",
+        fps=Fraction(25),
+        consent=Consent.of("Ada agreed."),
+        reuse_encoder=True,
+        references=two_mouths,
+        training={"frames averaged": 450},
+        synthetic_target=True,
+    )
+    file = AnchorFile(path)
+    assert file.info.synthetic_target
+    assert file.info.training == {"frames averaged": 450}
+    assert [round(float(crop.mean())) for crop in file.references().crops] == [90, 170]
 
 
 def test_photographs_are_known_by_their_suffix() -> None:

@@ -65,8 +65,8 @@ FACE = _FaceType()
 def split_anchor(text: str) -> tuple[str, str | None]:
     """Split ANCHOR or ANCHOR:SPEECH, both of which may contain colons.
 
-    ANCHOR is 'builtin', a file, or ends in .anchor. If that leaves several ways to split, the one counts
-    whose speech is a file.
+    ANCHOR is the name of a bundled anchor, a file, or ends in .anchor. If that leaves several ways to split,
+    the one counts whose speech is a file.
 
     Raises:
         ValueError: the text can be split in no way, or in several.
@@ -93,7 +93,13 @@ def split_anchor(text: str) -> tuple[str, str | None]:
 
 
 def _is_anchor(text: str) -> bool:
-    return text == "builtin" or text.lower().endswith(".anchor") or (text != "" and Path(text).is_file())
+    from newscaster.formats.anchor import bundled_name
+
+    return (
+        bundled_name(text) is not None
+        or text.lower().endswith(".anchor")
+        or (text != "" and Path(text).is_file())
+    )
 
 
 def check_faces(choices: Sequence[FaceChoice]) -> None:

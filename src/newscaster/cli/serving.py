@@ -138,14 +138,14 @@ def serve(
     for module, package in _EXTRA.items():
         if find_spec(module) is None:
             raise MissingExtraError(purpose="The live studio", extra="serve", package=package)
-    from newscaster.formats.anchor import BUNDLED
+    from newscaster.formats.anchor import BUNDLED, BUNDLED_ANCHORS
     from newscaster.server.app import serve as serve_until_stopped
     from newscaster.server.settings import Limits, Settings, default_folder, new_token
 
     if no_token and context.get_parameter_source("token") is ParameterSource.COMMANDLINE:
         raise InputError("--token and --no-token exclude each other. Remove one of them")
     settings = Settings(
-        anchors=anchors or (BUNDLED,),
+        anchors=anchors or (BUNDLED, *list(BUNDLED_ANCHORS)[1:]),
         keep=keep or _private(default_folder()),
         limits=Limits(sessions=sessions, open_anchors=open_anchors),
         token=None if no_token else token,

@@ -34,7 +34,7 @@ anchor_option = click.option(
     default="builtin",
     show_default=True,
     metavar="ANCHOR",
-    help="Anchor file, or 'builtin'.",
+    help="Anchor file, or a bundled anchor: 'builtin' (which is 'grid-s1') or 'grid-s4'.",
 )
 output_option = click.option(
     "-o",
@@ -90,7 +90,7 @@ def voice_options(command: Decorated) -> Decorated:
         click.option(
             "--voice",
             help="Voice of a text: hibari, emma, fable, fenrir, kore, joe, a Japanese voice, or a Piper "
-            "voice NAME.onnx (default: hibari; for the bundled anchor joe, if installed).",
+            "voice NAME.onnx (default: hibari; for grid-s1 joe, if installed).",
         ),
         click.option(
             "--voice-command",
@@ -189,6 +189,19 @@ def label_options(command: Decorated) -> Decorated:
     )
 
 
+def strap_options(command: Decorated) -> Decorated:
+    """Add the options of the name strap."""
+    return with_options(
+        command,
+        click.option(
+            "--title",
+            metavar="TEXT",
+            help="Name strap in the lower third, such as a name: shown from 0.5 to 7 s (default: none).",
+        ),
+        click.option("--subtitle", metavar="TEXT", help="Second line of the name strap, such as an office."),
+    )
+
+
 def articulation_options(command: Decorated) -> Decorated:
     """Add the options of the articulation."""
     return with_options(
@@ -267,6 +280,7 @@ def engine_options(command: Decorated) -> Decorated:
 @crf_option(18)
 @target_start_option
 @background_option
+@strap_options
 @label_options
 @signing_options
 @engine_options
@@ -300,6 +314,7 @@ def speak(speech: str | None, anchor: str, workers: int | None, backend: str | N
 @_extra_output_options
 @articulation_options
 @background_option
+@strap_options
 @label_options
 @signing_options
 def demo(speech: str | None, text: str | None, **options: Any) -> None:
@@ -379,6 +394,8 @@ def style_of(reading: Reading | None, options: Mapping[str, Any]) -> Style:
         target_start=options.get("target_start", 0),
         background=options.get("background"),
         label=options["label"],
+        title=options.get("title"),
+        subtitle=options.get("subtitle"),
         watermark=options["watermark"],
     )
 
@@ -390,10 +407,10 @@ def reading_of(anchor: str | None, **options: Any) -> Reading | None:
         anchor: the anchor that reads a text; None: there is no text.
         options: fields of `Reading`; None: not given.
     """
-    from newscaster.formats.anchor import BUNDLED
+    from newscaster.formats.anchor import bundled_name
     from newscaster.speech.voices import Reading, voice_of_a_man
 
-    if anchor == BUNDLED and options["voice"] is None and options["command"] is None:
+    if bundled_name(anchor) == "grid-s1" and options["voice"] is None and options["command"] is None:
         options["voice"] = voice_of_a_man()
     values = {name: value for name, value in options.items() if value is not None}
     return Reading(**values) if values else None

@@ -25,6 +25,7 @@ from newscaster.cli.speaking import (
     reading_of,
     signature_line,
     signing_options,
+    strap_options,
     style_of,
     target_start_option,
     voice_options,
@@ -106,6 +107,7 @@ _PCM_BYTES = 1920
 @target_start_option
 @crf_option(21)
 @background_option
+@strap_options
 @label_options
 @signing_options
 @engine_options

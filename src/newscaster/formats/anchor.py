@@ -42,7 +42,9 @@ from newscaster.version import VERSION
 
 SUFFIX = ".anchor"
 BUNDLED = "builtin"
-"""Name of the bundled anchor, accepted in place of an anchor's file."""
+"""Name of the default bundled anchor, accepted in place of an anchor's file."""
+BUNDLED_ANCHORS = {"grid-s1": "builtin.anchor", "grid-s4": "grid-s4.anchor"}
+"""Names of all bundled anchors, accepted likewise, and their files. The first one is the default."""
 HEADER = "anchor.json"
 SPEECH_ENCODER = "networks/speech_encoder.onnx"
 MOTION = "networks/motion.onnx"
@@ -64,31 +66,55 @@ _AGAIN = "Copy the file again from its source, or train the anchor again"
 
 
 def bundled_anchor() -> Path:
-    """Return the file of the bundled anchor.
+    """Return the file of the default bundled anchor.
 
     Raises:
         AnchorError: this installation lacks it.
     """
-    path = Path(__file__).parents[1] / "data" / "builtin.anchor"
+    return _bundled_file(next(iter(BUNDLED_ANCHORS)))
+
+
+def is_bundled(path: Path) -> bool:
+    """Return whether a file is a bundled anchor."""
+    try:
+        if path.resolve() == bundled_anchor().resolve():
+            return True
+    except AnchorError:
+        pass
+    return path.resolve() in [_data_file(name).resolve() for name in BUNDLED_ANCHORS]
+
+
+def bundled_name(anchor: object) -> str | None:
+    """Return which of :data:`BUNDLED_ANCHORS` is named; None: it is a file, which ./grid-s1 is, too."""
+    if anchor == BUNDLED:
+        return next(iter(BUNDLED_ANCHORS))
+    return anchor if isinstance(anchor, str) and anchor in BUNDLED_ANCHORS else None
+
+
+def anchor_path(anchor: str | Path) -> Path:
+    """Return the file of an anchor, which may be the name of a bundled one.
+
+    Raises:
+        AnchorError: this installation lacks the bundled anchor.
+    """
+    name = bundled_name(anchor)
+    if name is None:
+        return Path(anchor)
+    return bundled_anchor() if name == next(iter(BUNDLED_ANCHORS)) else _bundled_file(name)
+
+
+def _data_file(name: str) -> Path:
+    return Path(__file__).parents[1] / "data" / BUNDLED_ANCHORS[name]
+
+
+def _bundled_file(name: str) -> Path:
+    path = _data_file(name)
     if not path.is_file():
         raise AnchorError(
             f"this installation of newscaster lacks the bundled anchor ('{path}'). Install newscaster "
             "again, or give your own anchor, NAME.anchor"
         )
     return path
-
-
-def is_bundled(path: Path) -> bool:
-    """Return whether a file is the bundled anchor."""
-    try:
-        return path.resolve() == bundled_anchor().resolve()
-    except AnchorError:
-        return False
-
-
-def anchor_path(anchor: str | Path) -> Path:
-    """Return the file of an anchor; the string BUNDLED stands for the bundled one (./builtin is a file)."""
-    return bundled_anchor() if anchor == BUNDLED else Path(anchor)
 
 
 def _members(info: AnchorInfo, *, matte: bool) -> list[str]:
@@ -192,8 +218,9 @@ class AnchorFile:
             raise AnchorError(f"'{path}' is a folder, not an anchor. Give a NAME{SUFFIX} file")
         if not path.exists():
             raise AnchorError(
-                f"no such file: '{path}'. Give an existing anchor or {BUNDLED!r} for the bundled one, "
-                f"or train one: newscaster train FOOTAGE -o {path.stem}{SUFFIX}"
+                f"no such file: '{path}'. Give an existing anchor or the name of a bundled one "
+                f"({', '.join((BUNDLED, *BUNDLED_ANCHORS))}), or train one: "
+                f"newscaster train FOOTAGE -o {path.stem}{SUFFIX}"
             )
         try:
             with open_regular_file(path) as file:

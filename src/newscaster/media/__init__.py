@@ -49,6 +49,7 @@ from newscaster.media.sink import (
     redact_url,
     write_live,
 )
+from newscaster.media.strap import Strap
 from newscaster.media.stream import (
     FrameMaker,
     LiveItem,
@@ -105,6 +106,7 @@ __all__ = [
     "Plane",
     "RecordedVideo",
     "Resampler",
+    "Strap",
     "Subtitles",
     "TargetVideo",
     "VideoInfo",

@@ -25,6 +25,8 @@ CAPTION_SUFFIXES = (".srt", ".vtt")
 # Text that players read as mark-up in SubRip and in text tracks: tags, ASS override codes, MicroDVD codes.
 _TAG = re.compile(r"<(\s*[A-Za-z/!?][^<>]*)>")
 _CODE = re.compile(r"\{((?:\\|[A-Za-z]:)[^}]*)\}")
+_TOP = r"{\an8}"
+"""Alignment at the top in SubRip, an extension that players know from ASS."""
 # The encoder of MP4's subtitles reads font and position of a track from this: white, at the bottom.
 SUBTITLE_STYLE = b"""[Script Info]
 ScriptType: v4.00+
@@ -46,6 +48,8 @@ class Cue:
     stop_ms: int
     lines: tuple[str, ...]
     """Plain text: anything that looks like mark-up is shown literally."""
+    at_top: bool = False
+    """Whether files place it at the top of the frame; a track inside a video has no place for that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,14 +114,15 @@ def _sub_rip(cues: Sequence[Cue]) -> str:
         times = f"{_clock(cue.start_ms, ',')} --> {_clock(cue.stop_ms, ',')}"
         # Nothing can be escaped in this format; an arrow would be read as times.
         lines = (line.replace("-->", "->") for line in _unmarked_lines(cue))
-        blocks.append("\n".join([str(number), times, *lines, "", ""]))
+        text = "\n".join(lines)
+        blocks.append(f"{number}\n{times}\n{_TOP if cue.at_top and text else ''}{text}\n\n")
     return "".join(blocks)
 
 
 def _web_vtt(cues: Sequence[Cue]) -> str:
     blocks = ["WEBVTT\n\n"]
     for cue in cues:
-        times = f"{_clock(cue.start_ms, '.')} --> {_clock(cue.stop_ms, '.')}"
+        times = f"{_clock(cue.start_ms, '.')} --> {_clock(cue.stop_ms, '.')}{' line:0' if cue.at_top else ''}"
         lines = (line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in _lines(cue))
         blocks.append("\n".join([times, *lines, "", ""]))
     return "".join(blocks)

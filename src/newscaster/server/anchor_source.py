@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from newscaster.errors import InputError
-from newscaster.formats.anchor import BUNDLED, SUFFIX, AnchorFile, anchor_path
+from newscaster.formats.anchor import SUFFIX, AnchorFile, anchor_path, bundled_name
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.server.http_errors import NOT_FOUND, RefusedError, sentence
 from newscaster.stores.cache import FileCache
@@ -49,11 +49,12 @@ class AnchorSource:
         self._lock = threading.Lock()
         self._is_stored = is_url(place)
         self._checked = 0.0
-        self.name = BUNDLED if place == BUNDLED else Path(place.rpartition("/")[2]).stem
+        is_bundled = bundled_name(place) is not None
+        self.name = place if is_bundled else Path(place.rpartition("/")[2]).stem
         self.copy: AnchorCopy | None = None
         """The file, as last used; None: the object has not been fetched yet."""
         if not self._is_stored:
-            self.copy = _checked(anchor_path(place if place == BUNDLED else local_path(place)))
+            self.copy = _checked(anchor_path(place if is_bundled else local_path(place)))
 
     def current(self, *, keep: Collection[Path] = ()) -> AnchorCopy:
         """Return the file; fetch the object if it is new or has changed. Blocks meanwhile.

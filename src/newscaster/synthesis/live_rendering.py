@@ -66,7 +66,7 @@ class LiveRenderer:
         image = self._render_frame(index, shape)
         if self._compositor is not None:
             self._compositor.put_behind(image, index=index, number=number)
-        return self._marks.put_on(image)
+        return self._marks.put_on(image, number)
 
     def synthesises(self, index: int) -> bool:
         """Return whether frame `index` of the target gets a new mouth, in whole or in part."""

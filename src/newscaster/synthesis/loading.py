@@ -45,6 +45,7 @@ from newscaster.synthesis.labelling import place_label
 from newscaster.synthesis.live_rendering import LiveRenderer
 from newscaster.synthesis.motion import MotionStream
 from newscaster.synthesis.motion_log import SynthesisedFrames
+from newscaster.synthesis.name_strap import check_strap, place_strap
 from newscaster.synthesis.nods import NodOrder
 from newscaster.synthesis.options import Style
 from newscaster.synthesis.overlays import Overlays
@@ -162,16 +163,19 @@ class LoadedAnchor(LoadedPerson):
         return NodOrder.of(self.face, self.info)
 
     def marks(self, style: Style) -> Overlays:
-        """Return the label and the watermark of finished frames.
+        """Return the label, the name strap and the watermark of finished frames.
 
         Raises:
-            InputError: the label cannot be drawn, or is too long.
+            InputError: a text cannot be drawn, or is too long.
         """
-        text = self.label_text(style)
-        return Overlays(
-            label=None if text is None else place_label(text, self.target.landmarks, size=self.info.size),
-            watermark=self.watermark if style.watermark else None,
-        )
+        check_strap(style.title, style.subtitle)
+        text, landmarks, size = self.label_text(style), self.target.landmarks, self.info.size
+        label = None if text is None else place_label(text, landmarks, size=size)
+        strap = None
+        if style.title:
+            subtitle, fps = style.subtitle or "", self.info.fps
+            strap = place_strap(style.title, subtitle, landmarks, size=size, fps=fps, label=label)
+        return Overlays(label=label, strap=strap, watermark=self.watermark if style.watermark else None)
 
     def statement(
         self,

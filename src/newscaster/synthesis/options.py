@@ -102,6 +102,11 @@ class Style:
     label: str | None = None
     """Text in a corner of the frames, away from the face; empty: none. None: "AI-generated" on the bundled
     anchor, none on others."""
+    title: str | None = None
+    """Title of a name strap in the lower third, such as a name: shown from 0.5 to 7 s of the video, away from
+    mouth and label. None or empty: no strap. Dubbed videos have none."""
+    subtitle: str | None = None
+    """Second line of the name strap, such as an office."""
     watermark: bool = True
     """Whether frames carry an invisible watermark, which `newscaster verify` detects without a manifest."""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -52,6 +52,7 @@ PHOTO_SUFFIXES = frozenset(
 )
 DEFAULT_MOTION: MotionStyle = "calm"
 DEFAULT_FPS = Fraction(25)
+_ONE_PHOTOGRAPH: Mapping[str, float] = {"photographs": 1}
 
 
 def is_photo(path: Path) -> bool:
@@ -124,9 +125,12 @@ def write_photo_anchor(
     consent: Consent,
     attribution: Sequence[str] = (),
     reuse_encoder: bool = False,
+    references: Callable[[KnownFace, MouthBasis], References] | None = None,
+    training: Mapping[str, float] = _ONE_PHOTOGRAPH,
+    synthetic_target: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Write the anchor of a photograph.
+    """Write the anchor of a photograph, or of a synthesised image.
 
     Args:
         still: its target video.
@@ -136,6 +140,9 @@ def write_photo_anchor(
         consent: of the person.
         attribution: lines for the metadata of every video.
         reuse_encoder: omit the speech encoder from the anchor.
+        references: returns what the renderer copies from; None: mouths that are drawn into the photograph.
+        training: metrics for the header.
+        synthetic_target: whether the image is synthesised, not photographed.
         progress: called with "target", the frames done and the total.
 
     Raises:
@@ -143,7 +150,7 @@ def write_photo_anchor(
         AnchorError: the anchor does not work; it is not written.
     """
     motion = base_motion()
-    known = _KnownFace(still)
+    known = KnownFace(still)
     basis = motion.basis.with_mean(closed_shape(known.shape, motion.basis))
     poses = still.poses
     face = AnchorFace(
@@ -169,12 +176,13 @@ def write_photo_anchor(
         context_steps=motion.context_steps,
         map_side=CELLS,
         copies=True,
-        training={"photographs": 1},
+        training=dict(training),
+        synthetic_target=synthetic_target,
         consent=consent.record().to_json(),
         attribution=tuple(attribution),
     )
     with ThreadPoolExecutor(1, thread_name_prefix="newscaster-references") as pool:
-        references = pool.submit(known.references, basis)
+        copied = pool.submit(references or KnownFace.references, known, basis)
         video = encode_target(_frames(still, progress), fps, preset="superfast")
     with atomic_write(out) as temporary:
         write_anchor(
@@ -185,13 +193,13 @@ def write_photo_anchor(
             renderer=base_renderer_weights(),
             target=video,
             speech_encoder=None if reuse_encoder or not motion.features.needs_encoder else encoder,
-            references=references.result(),
+            references=copied.result(),
         )
         load_anchor(AnchorFile(temporary), workers=1)  # it works
     return out
 
 
-class _KnownFace:
+class KnownFace:
     """The face in a photograph: its crop, and its mouth."""
 
     def __init__(self, still: StillTarget) -> None:
@@ -199,16 +207,18 @@ class _KnownFace:
         self._head, self._pose = still.head, still.head.poses(landmarks)
         crop = FaceCrop.for_face(float(eye_distance(landmarks)[0]))
         self.crop = replace(crop, surface=Surface.where_turned(still.head, still.poses))
-        self._warp = self.crop.transforms(still.head, self._pose)
+        self.warp = self.crop.transforms(still.head, self._pose)[0]
+        """From pixels of the photograph to those of the crop."""
         self.shape: ArrayF64 = mouth_shapes(landmarks, still.head)[0]
         """The mouth, (57, 2) in head units."""
-        self._mouth = self._warp.apply(landmarks[:, list(MOUTH), :2].astype(np.float64))[0]
-        self._image = cut_crop(still.photo, self._warp[0], self.crop.side)
+        self.mouth: ArrayF64 = self.warp.apply(landmarks[:, list(MOUTH), :2].astype(np.float64))[0]
+        """The mouth in the crop, (57, 2) pixels."""
+        self._image = cut_crop(still.photo, self.warp, self.crop.side)
 
     def mask(self, basis: MouthBasis) -> Mask:
         """Return the mask of the mouth as it is, and of those that speech may make."""
         possible = self._placed(extreme_shapes(basis))
-        return lower_face_mask(np.concatenate([self._mouth[None], possible]), self.crop)
+        return lower_face_mask(np.concatenate([self.mouth[None], possible]), self.crop)
 
     def references(self, basis: MouthBasis) -> References:
         """Return what a renderer copies from: the photograph with other mouths."""
@@ -216,7 +226,7 @@ class _KnownFace:
         places = self._placed(natural_shapes(basis)) / side
         return opened_mouths(
             self._image,
-            self._mouth / side,
+            self.mouth / side,
             points=places,
             rest=places[0],
             pixels_per_unit=self.crop.pixels_per_unit,
@@ -224,7 +234,7 @@ class _KnownFace:
 
     def _placed(self, shapes: ArrayF64) -> ArrayF64:
         """Return where mouth shapes (N, 57, 2) lie in the crop of the photograph, in pixels."""
-        return self._warp[0].apply(place_mouth(shapes, self._head, self._pose.repeated(len(shapes))))
+        return self.warp.apply(place_mouth(shapes, self._head, self._pose.repeated(len(shapes))))
 
 
 def _frames(still: StillTarget, progress: Progress | None) -> Iterator[ImageU8]:

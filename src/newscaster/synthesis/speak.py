@@ -62,12 +62,11 @@ def speak_to_file(
     started = time.perf_counter()
     outputs, signing, style = outputs or Outputs(), signing or SigningOptions(), style or Style()
     paths, background = OutputPaths.of(out, outputs), Background.of(style.background)
-    voice = None if style.reading is None else style.reading.voice
     inputs = inputs_of(
         speech=request.speech,
         anchor=anchor.path,
         sign=signing.files,
-        voice=voice,
+        voice=None if style.reading is None else style.reading.voice,
         background=None if background is None else background.path,
     )
     paths.check(inputs, background=background)
@@ -99,10 +98,11 @@ def speak_to_file(
             signer=signer,
             style=style,
             compositor=anchor.compositor(background, start=style.target_start),
+            marks=marks,
         )
         order = speech_order(anchor, speech, style.target_start)
         mouths = speech_mouths(anchor, speech, stream, order)
-        frames = video.write(_log_motion(mouths, log), marks, progress)
+        frames = video.write(_log_motion(mouths, log), progress)
         video.write_beside()
     warnings = warn_without_speech(speech, stream, rests=style.articulation.rests)
     return SpeakResult(
@@ -135,8 +135,9 @@ class _Video:
     signer: Signing
     style: Style
     compositor: Compositor | None
+    marks: Overlays
 
-    def write(self, mouths: Iterable[PlacedMouths], marks: Overlays, progress: FrameProgress | None) -> int:
+    def write(self, mouths: Iterable[PlacedMouths], progress: FrameProgress | None) -> int:
         """Write the file; return how many frames it has."""
         anchor, speech = self.anchor, self.speech
         shown = IndexLog()
@@ -144,7 +145,7 @@ class _Video:
             composed = frames if self.compositor is None else self.compositor.on_all(frames, shown)
             return media.write_video(
                 self.paths.video,
-                _report_progress(marks.on_all(composed), self.total, progress),
+                _report_progress(self.marks.ending(self.total).on_all(composed), self.total, progress),
                 fps=anchor.info.fps,
                 audio=speech.audio_file,
                 metadata=tags(anchor.info, synthetic_voice=speech.synthetic),
@@ -158,8 +159,10 @@ class _Video:
         self.log.save(fps=self.anchor.info.fps)
         if self.paths.speech is not None:
             media.copy_as_wav(self.speech.audio_file, self.paths.speech)
+        strap = self.marks.ending(self.total).strap
+        cues = self._cues if strap is None else strap.free_cues(self._cues)
         for path in self.paths.captions:
-            media.write_captions(path, self._cues)
+            media.write_captions(path, cues)
 
     @property
     def _cues(self) -> list[media.Cue]:
