@@ -43,7 +43,8 @@ PROBES = frozenset({ALIVE, READY})
 OPEN = frozenset({f"{API}/health"})
 SESSIONS = f"{API}/sessions"
 UPLOADS = ("/audio", f"{API}/jobs/audio")
-VIDEOS = frozenset({f"{API}/videos", f"{API}/verify"})
+VIDEOS = f"{API}/videos"
+VIDEO_BODIES = frozenset({VIDEOS, f"{API}/verify"})
 PHOTOS = f"{API}/jobs/photo"
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _ANY = frozenset({"0.0.0.0", "::", ""})  # all addresses, whatever their names
@@ -179,7 +180,7 @@ class SecurityMiddleware:
     def _check_length(self, path: str, content_length: str | None) -> int:
         limits = self._settings.limits
         limit = limits.upload_bytes if path.endswith(UPLOADS) else limits.message_bytes
-        if path in VIDEOS:
+        if path in VIDEO_BODIES:
             limit = limits.video_bytes
         if path == PHOTOS:
             limit = limits.photo_bytes
