@@ -26,10 +26,10 @@ from newscaster.media.containers import AUDIO_SUFFIXES
 from newscaster.media.downmix import Downmix
 from newscaster.media.ogg_chain import FilePart, chain_links
 from newscaster.media.reader import (
-    SELF_CONTAINED,
     decode_audio,
     find_video,
     need_audio,
+    open_container,
     open_media,
     reason,
 )
@@ -96,7 +96,7 @@ class AudioSource:
 
     def _open_link(self, part: FilePart, index: int) -> InputContainer:
         try:
-            return av.open(part, mode="r", format="ogg", metadata_errors="replace", options=SELF_CONTAINED)
+            return open_container(part, format="ogg")
         except (av.FFmpegError, OSError) as error:
             raise MediaError(
                 f"'{self._path}' is damaged: recording {index + 1} of the {len(self._links)} in it cannot be "
@@ -305,7 +305,7 @@ def decode_wav(data: bytes) -> tuple[AudioF32, int]:
     """
     name = Path("the WAV data")
     try:
-        container = av.open(io.BytesIO(data), mode="r", format="wav", options=SELF_CONTAINED)
+        container = open_container(io.BytesIO(data), format="wav")
     except (av.FFmpegError, OSError) as error:
         raise MediaError(f"{name} cannot be read ({reason(error)}). Give a WAV file") from error
     with container:

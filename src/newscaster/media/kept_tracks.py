@@ -33,6 +33,7 @@ from newscaster.media.extent import clock_restarts
 from newscaster.media.reader import find_audio, find_video, open_media
 from newscaster.media.subtitle_text import TEXT_CODECS, TextCodec, from_text, text_of
 from newscaster.media.video import first_frame_seconds
+from newscaster.texts import shown
 
 Kind = Literal["audio", "subtitles", "video", "attachments", "chapters", "tags"]
 KINDS: tuple[Kind, ...] = ("audio", "subtitles", "video", "attachments", "chapters", "tags")
@@ -302,7 +303,7 @@ def _described(stream: Any) -> str:
     name = {"audio": "audio track", "subtitle": "subtitle track", "video": "video track"}.get(stream.type)
     language = stream.metadata.get("language")
     title = stream.metadata.get("title") or getattr(stream, "name", None)
-    details = ", ".join(filter(None, [language, title and f"'{title}'"]))
+    details = shown(", ".join(filter(None, [language, title and f"'{title}'"])))
     return f"{name or f'{stream.type} track'} {stream.index}" + (f" ({details})" if details else "")
 
 

@@ -16,7 +16,7 @@ import av
 from newscaster.errors import MediaError
 from newscaster.media.audio import AudioSource
 from newscaster.media.mpeg_audio import SYNC_BYTES, mpeg_frame_bytes
-from newscaster.media.reader import SELF_CONTAINED, reason
+from newscaster.media.reader import open_container, reason
 from newscaster.system.files import spooled
 
 _MP4 = "an MP4 file"
@@ -136,9 +136,7 @@ class PipedAudio:
             elif kind == _MP4:  # its index may be at its end
                 file = f"file:{stack.enter_context(spooled(self, name=name))}"
             try:
-                container = stack.enter_context(
-                    av.open(file, mode="r", metadata_errors="replace", options=SELF_CONTAINED)
-                )
+                container = stack.enter_context(open_container(file))
             except (av.FFmpegError, OSError) as error:
                 raise MediaError(
                     f"{name} starts like {kind} and cannot be decoded ({reason(error)}). Name the file "

@@ -18,6 +18,7 @@ from newscaster.errors import MediaError
 from newscaster.media.color import Orientation, pixel_aspect
 from newscaster.media.extent import Gaps, video_extent
 from newscaster.media.reader import decode_stored_video, find_audio, find_video, open_media
+from newscaster.texts import shown
 
 _FALLBACK_FPS = Fraction(25)
 
@@ -89,7 +90,7 @@ def probe(path: Path, *, header_only: bool = False) -> MediaInfo:
     """
     path = Path(path)
     with open_media(path) as container:
-        metadata = dict(container.metadata)
+        metadata = {shown(key): shown(value) for key, value in container.metadata.items()}
         audio_stream = find_audio(container)
         audio = _audio_info(audio_stream) if audio_stream is not None else None
         video_stream = find_video(container)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 from av.audio.frame import AudioFrame
@@ -38,10 +39,31 @@ SELF_CONTAINED = {"format_whitelist": ",".join(_FORMATS.split()), "protocol_whit
 
 Other formats name further files or addresses, which FFmpeg would open (HLS, DASH, concat, SDP, numbered
 images and more), or read any text as video."""
+# PyAV 18 refuses tags that are not UTF-8 unless told otherwise. PyAV 19 has no such option: it reads their
+# bytes as lone surrogates, and writes them as they were.
+_LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 _MAX_PIXELS = 2**26
 _TEXT_BYTES = 4096
 _CORRECT = "; if its end is there, correct the header: ffmpeg -i INPUT -c copy OUTPUT"
 _ACCEPTED = "Accepted are MP4, MOV, MKV, WebM, AVI, MPEG, WAV, FLAC, MP3 and M4A files"
+
+
+def open_container(
+    file: Any, *, format: str | None = None, options: Mapping[str, str] | None = None
+) -> InputContainer:
+    """Open a self-contained file of any supported format for reading.
+
+    Args:
+        file: a file object, or a name; `open_media` is for names that users give.
+        format: FFmpeg's name of the only accepted format.
+        options: further options of the demuxer.
+
+    Raises:
+        av.FFmpegError, OSError: it cannot be opened.
+    """
+    given = {**SELF_CONTAINED, **(options or {})}
+    container: InputContainer = av.open(file, mode="r", format=format, options=given, **_LENIENT)
+    return container
 
 
 @contextmanager
@@ -55,9 +77,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     patched = PatchedFile(path, patches) if patches else None
     try:
         # Without "file:", FFmpeg reads a name with a colon as a protocol.
-        container = av.open(
-            patched or f"file:{path}", mode="r", metadata_errors="replace", options=SELF_CONTAINED
-        )
+        container = open_container(patched or f"file:{path}")
     except (av.FFmpegError, OSError) as error:
         if _is_text(path):
             raise MediaError(

@@ -29,7 +29,7 @@ from newscaster.media.color import ToRgb
 from newscaster.media.containers import MP4
 from newscaster.media.frame import FrameCopier, YuvFrame, is_plain, small_rgb
 from newscaster.media.probe import native_fps
-from newscaster.media.reader import SELF_CONTAINED, has_decoder, reason
+from newscaster.media.reader import has_decoder, open_container, reason
 from newscaster.media.target_file import check_target_file
 from newscaster.media.writer import FILE_X264, Writer
 from newscaster.safety.readers import MAX_PIXELS, open_regular_file
@@ -208,13 +208,7 @@ class TargetVideo:
     def _index(self) -> tuple[Fraction, tuple[int, int], bytes | None]:
         """Find all packets and groups; return the frame rate, the size and the decoder's extradata."""
         try:
-            with av.open(
-                io.BytesIO(self._data),
-                mode="r",
-                format="mp4",
-                metadata_errors="replace",
-                options={**SELF_CONTAINED, **_LIMITS},
-            ) as container:
+            with open_container(io.BytesIO(self._data), format="mp4", options=_LIMITS) as container:
                 stream = container.streams.video[0]
                 if not has_decoder(stream):
                     raise self._damage_error("its codec cannot be decoded")
