@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+import pytest
 
 from making_media import moving_pattern
 from newscaster.media import OpusPackets, Vp8Packets, YuvFrame
@@ -60,3 +61,10 @@ def test_opus_packets_are_the_audio() -> None:
     n = len(heard) - 1000
     best = max(float(np.corrcoef(heard[lag : lag + n], audio[:n])[0, 1]) for lag in lags)
     assert best > 0.9
+
+
+@pytest.mark.parametrize(("amplitude", "level"), [(0.0, -127), (1e-9, -127), (0.1, -20), (1.0, 0), (2.0, 0)])
+def test_packets_of_audio_have_their_level(amplitude: float, level: int) -> None:
+    packet = OpusPackets().encode(np.full(960, amplitude, np.float32), 0)
+    assert packet is not None
+    assert packet.opaque == level

@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc import (
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
 from newscaster.server.fan_out import EncodedStream
@@ -72,6 +78,30 @@ def test_video_and_audio_arrive(tiny: Path, tmp_path: Path) -> None:
     assert loudest >= 1000
     hosts = {line.split()[4] for line in answer.splitlines() if line.startswith("a=candidate")}
     assert hosts == {"127.0.0.1"}  # a studio on loopback opens no other port
+
+
+def test_packets_state_the_level_of_their_audio(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels: list[int] = []
+    receive = RTCRtpReceiver._handle_rtp_packet
+
+    async def noting(receiver: RTCRtpReceiver, packet: Any, arrival_time_ms: int) -> None:
+        if packet.extensions.audio_level is not None:
+            levels.append(-packet.extensions.audio_level[1])
+        await receive(receiver, packet, arrival_time_ms)
+
+    async def run() -> None:
+        async with a_session(tiny, tmp_path) as (studio, session), asyncio.timeout(PATIENCE_SECONDS):
+            connection = await connect(studio, session)
+            session.push(speech_like(2.0), 16_000)
+            while not levels or max(levels) < -40:
+                await asyncio.sleep(0.05)
+            await connection.close()
+
+    monkeypatch.setattr(RTCRtpReceiver, "_handle_rtp_packet", noting)
+    asyncio.run(run())
+    assert -127 <= min(levels) <= max(levels) <= 0
 
 
 def test_a_client_that_disconnects_frees_its_place(tiny: Path, tmp_path: Path) -> None:

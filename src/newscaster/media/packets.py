@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -23,6 +24,7 @@ OPUS_RATE = 48_000
 PACKET_SAMPLES = OPUS_RATE // 50
 """Samples of one Opus packet: 20 ms."""
 _OPUS_BITS = 64_000
+_QUIETEST_DBOV = -127
 _KEY_FRAME_INTERVAL = 3000
 """Key frames come when they are asked for."""
 
@@ -99,6 +101,8 @@ class OpusPackets:
     def encode(self, samples: AudioF32, first: int) -> Packet[AudioStream] | None:
         """Encode 20 ms; None if the encoder gives no packet.
 
+        The packet's `opaque` is its level in dBov, -127 to 0, as RTP packets state it (RFC 6464).
+
         Args:
             samples: (960,) float32 mono in [-1, 1].
             first: number of the first sample.
@@ -112,4 +116,10 @@ class OpusPackets:
         packet = packets[0]
         packet.pts = packet.dts = first
         packet.time_base = Fraction(1, OPUS_RATE)
+        packet.opaque = _level_dbov(samples)
         return packet
+
+
+def _level_dbov(samples: AudioF32) -> int:
+    power = float(np.mean(np.square(samples, dtype=np.float64)))
+    return _QUIETEST_DBOV if power == 0 else round(min(0.0, max(_QUIETEST_DBOV, 10 * math.log10(power))))

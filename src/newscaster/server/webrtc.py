@@ -43,6 +43,8 @@ _PACKET_SAMPLES = RATE // 50
 _SHARED_CODECS = {"audio": "audio/opus", "video": "video/vp8"}
 _SEND_KEY_FRAME = "_send_keyframe"
 """Method of aiortc that is called if a browser asks for a key frame; there is no event for it."""
+_NEXT_ENCODED = "_next_encoded_frame"
+"""Method of aiortc that makes RTP payloads. It states the level of frames, but not of packets."""
 _QUIET_FRAMES = 15
 _MAX_FRAMES = 2
 _MAX_PACKETS = 25
@@ -155,6 +157,19 @@ class AudioTrack(_Track):
     def __init__(self, max_queued: int) -> None:
         super().__init__(max_queued)
         self._due: deque[float] = deque(maxlen=max_queued)
+        self._level_dbov: Any = None  # of the last packet, if it was encoded here
+
+    def state_levels(self, sender: RTCRtpSender) -> None:
+        """Make the sender of encoded packets state their levels (RFC 6464), for meters in browsers."""
+        encode = getattr(sender, _NEXT_ENCODED)
+
+        async def with_level(codec: Any) -> Any:
+            encoded = await encode(codec)
+            if encoded is not None:
+                encoded.audio_level = self._level_dbov
+            return encoded
+
+        setattr(sender, _NEXT_ENCODED, with_level)
 
     def put_at(self, make: Callable[[], object], due: float) -> None:
         """Queue a packet to be sent at this event loop time."""
@@ -162,7 +177,8 @@ class AudioTrack(_Track):
         self.put(make)
 
     async def recv(self) -> Any:
-        packet = await self._next()
+        packet: Any = await self._next()
+        self._level_dbov = packet.opaque
         wait = self._due.popleft() - asyncio.get_running_loop().time()
         if wait > 0:
             await asyncio.sleep(wait)
@@ -221,12 +237,19 @@ class Peer:
             track = tracks.get(str(transceiver.mid))
             if track is not None:
                 transceiver.sender.replaceTrack(track)
-                if track is self.images and self._uses_stream:
-                    self._video_sender = transceiver.sender
-                    setattr(transceiver.sender, _SEND_KEY_FRAME, self._stream.want_key_frame)
+                if self._uses_stream:
+                    self._hook(transceiver.sender, track)
             transceiver.direction = "inactive" if track is None else "sendonly"
         await connection.setLocalDescription(await connection.createAnswer())
         return str(connection.localDescription.sdp)
+
+    def _hook(self, sender: RTCRtpSender, track: MediaStreamTrack) -> None:
+        """Give the sender of encoded packets what aiortc does for raw frames alone."""
+        if track is self.audio:
+            self.audio.state_levels(sender)
+        else:
+            self._video_sender = sender
+            setattr(sender, _SEND_KEY_FRAME, self._stream.want_key_frame)
 
     def push(self, frame: LiveFrame) -> None:
         """Send a frame. Time stamps follow the clock of the session, from the first frame sent."""
