@@ -39,7 +39,7 @@ SELF_CONTAINED = {"format_whitelist": ",".join(_FORMATS.split()), "protocol_whit
 
 Other formats name further files or addresses, which FFmpeg would open (HLS, DASH, concat, SDP, numbered
 images and more), or read any text as video."""
-# PyAV 18 refuses tags that are not UTF-8 unless told otherwise. PyAV 19 has no such option: it reads their
+# PyAV 18 refuses tags that are not UTF-8 without this option. PyAV 19 has no such option: it reads their
 # bytes as lone surrogates, and writes them as they were.
 _LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 _MAX_PIXELS = 2**26
