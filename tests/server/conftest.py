@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from browsing import faults_of, find_chromium, missing_for_browser_tests, new_page, open_browser
+from newscaster.server import jobs, media_api
+from newscaster.server.job_process import Task, _failure
 from studios import OpenStudio, opening, serving
 
 if TYPE_CHECKING:
@@ -62,3 +65,17 @@ def open_studio(tiny: Path, tmp_path: Path) -> Iterator[OpenStudio]:
 def studio(open_studio: OpenStudio) -> TestClient:
     """A studio with the default limits, on loopback."""
     return open_studio()
+
+
+@pytest.fixture
+def jobs_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs and other tasks run in a thread of this process."""
+
+    async def run(work: Task, *, progress: Callable[..., None]) -> dict[str, Any]:
+        try:
+            return {"state": "done", **await asyncio.to_thread(work.run, progress)}
+        except Exception as error:
+            return _failure(error, work.folder)
+
+    monkeypatch.setattr(media_api, "run_work", run)
+    monkeypatch.setattr(jobs, "run_work", run)

@@ -19,23 +19,9 @@ from newscaster.prepare.measure import graded
 from newscaster.prepare.report import Report
 from newscaster.server import jobs as jobs_module
 from newscaster.server.footage_process import FootageWork
-from newscaster.server.job_process import Task, _failure
 from studios import OpenStudio, opening, until
 
 CONSENT = "who: Ada Byron\nfor: greetings on our site\nwhen: 2026-01-02"
-
-
-@pytest.fixture
-def inside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs run in a thread of this process."""
-
-    async def run(work: Task, *, progress: Callable[..., None]) -> dict[str, Any]:
-        try:
-            return {"state": "done", **await asyncio.to_thread(work.run, progress)}
-        except Exception as error:
-            return _failure(error, work.folder)
-
-    monkeypatch.setattr(jobs_module, "run_work", run)
 
 
 def uploaded(studio: TestClient, make_clip: ClipMaker, *titles: str) -> list[str]:
@@ -52,7 +38,7 @@ def ended(studio: TestClient, job: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.usefixtures("inside")
+@pytest.mark.usefixtures("jobs_inside")
 def test_footage_is_checked(
     studio: TestClient, make_clip: ClipMaker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -79,7 +65,7 @@ def test_footage_is_checked(
     assert studio.get(f"/v1/jobs/{job['id']}/training").status_code == 404
 
 
-@pytest.mark.usefixtures("inside")
+@pytest.mark.usefixtures("jobs_inside")
 def test_an_anchor_is_trained_and_served(
     tiny: Path, make_clip: ClipMaker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -159,7 +145,7 @@ def test_a_stopped_training_goes_on_and_a_cancelled_one_leaves_nothing(
         until(lambda: [path.name for path in folder.iterdir()] == ["job.json"])
 
 
-@pytest.mark.usefixtures("inside")
+@pytest.mark.usefixtures("jobs_inside")
 def test_a_failed_training_names_the_footage(
     studio: TestClient, make_clip: ClipMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

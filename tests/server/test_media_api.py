@@ -16,27 +16,13 @@ from conftest import ClipMaker
 from fake_voices import FakeVoice, use_voice
 from newscaster import provenance
 from newscaster.provenance import Verified
-from newscaster.server import jobs, media_api
-from newscaster.server.job_process import Task, _failure
+from newscaster.server import media_api
+from newscaster.server.job_process import Task
 from studios import OpenStudio, until
 from tiny_anchor import speech_like
 
 
-@pytest.fixture
-def inside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tasks run in a thread of this process."""
-
-    async def run(work: Task, *, progress: Callable[..., None]) -> dict[str, Any]:
-        try:
-            return {"state": "done", **await asyncio.to_thread(work.run, progress)}
-        except Exception as error:
-            return _failure(error, work.folder)
-
-    monkeypatch.setattr(media_api, "run_work", run)
-    monkeypatch.setattr(jobs, "run_work", run)
-
-
-@pytest.mark.usefixtures("inside")
+@pytest.mark.usefixtures("jobs_inside")
 def test_a_finished_video_has_a_poster_and_is_verified(studio: TestClient, wav: Path, tmp_path: Path) -> None:
     job = studio.post("/v1/jobs/audio", content=wav.read_bytes()).json()
     assert (job["poster"], job["script"]) == (None, None)
@@ -54,7 +40,7 @@ def test_a_finished_video_has_a_poster_and_is_verified(studio: TestClient, wav: 
     assert not list((tmp_path / "kept" / "uploads").iterdir())
 
 
-@pytest.mark.usefixtures("inside")
+@pytest.mark.usefixtures("jobs_inside")
 def test_texts_of_a_file_are_escaped_and_paths_are_left_out(
     studio: TestClient, make_clip: ClipMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +77,7 @@ def test_verifications_that_are_refused(
         assert (reply.status_code, reply.json()["error"][: len(message)]) == (status, message)
 
 
-@pytest.mark.usefixtures("inside")
+@pytest.mark.usefixtures("jobs_inside")
 def test_a_script_is_kept_with_its_video(open_studio: OpenStudio, monkeypatch: pytest.MonkeyPatch) -> None:
     use_voice(monkeypatch, FakeVoice(lambda sentence, speed: speech_like(0.5, 24_000)))
     studio = open_studio()

@@ -16,7 +16,6 @@ from starlette.testclient import TestClient
 
 from newscaster.formats.anchor import AnchorFile
 from newscaster.server import jobs as jobs_module
-from newscaster.server.job_process import Task, _failure
 from newscaster.server.photo_process import PhotoWork, photo_suffix
 from newscaster.still.head_motion import HeadMotion
 from newscaster.synthesis import photo_anchor
@@ -40,16 +39,8 @@ def encoded(image: np.ndarray, kind: str = "PNG") -> bytes:
 
 
 @pytest.fixture
-def inside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs run in a thread of this process, and heads rest for a few frames."""
-
-    async def run(work: Task, *, progress: Callable[..., None]) -> dict[str, Any]:
-        try:
-            return {"state": "done", **await asyncio.to_thread(work.run, progress)}
-        except Exception as error:
-            return _failure(error, work.folder)
-
-    monkeypatch.setattr(jobs_module, "run_work", run)
+def resting(jobs_inside: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs run in this process, and heads rest for a few frames."""
     monkeypatch.setattr(photo_anchor.HeadMotion, "generate", lambda **_: HeadMotion.rest(FRAMES))
 
 
@@ -65,7 +56,7 @@ def ended(studio: TestClient, job: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.usefixtures("inside")
+@pytest.mark.usefixtures("resting")
 def test_a_photograph_becomes_an_anchor_that_speaks(tiny: Path, wav: Path, tmp_path: Path) -> None:
     with opening(tiny, tmp_path / "kept") as open_studio:
         studio = open_studio()
@@ -100,7 +91,7 @@ def test_a_photograph_becomes_an_anchor_that_speaks(tiny: Path, wav: Path, tmp_p
         assert gone.status_code == 404
 
 
-@pytest.mark.usefixtures("inside")
+@pytest.mark.usefixtures("resting")
 def test_a_photograph_without_a_face_fails_with_a_sentence(studio: TestClient, tmp_path: Path) -> None:
     job = ended(studio, post(studio, encoded(np.full((200, 200, 3), 90, np.uint8), "JPEG")).json()["id"])
     assert job["state"] == "failed"
