@@ -30,6 +30,8 @@ def test_times(text: str, start: float, stop: float) -> None:
         ("nod=12", "expected NAME=START-STOP"),
         ("nod=a-b", "expected NAME=START-STOP"),
         ("nod=1-2-3", "expected NAME=START-STOP"),
+        ("nod=1:70-1:90", "expected NAME=START-STOP"),
+        ("nod=1:60:00-1:60:02", "expected NAME=START-STOP"),
         ("=1-2", "the name of a clip is ''; expected 1 to 40 letters"),
         ("a nod=1-2", "the name of a clip is 'a nod'"),
         ("nod=2-2.1", r"lasts 0.1 s, from 2 to 2.1 s; expected 0.4 to 30 s"),

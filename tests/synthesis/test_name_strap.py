@@ -98,6 +98,9 @@ def test_a_subtitle_needs_a_title() -> None:
         check_strap(None, "newscaster")
     with pytest.raises(InputError, match="UTF-8"):
         check_strap("\udce9", None)
+    for empty in ("", "  "):
+        with pytest.raises(InputError, match="the title of the name strap is empty"):
+            check_strap(empty, None)
     check_strap(None, None)
 
 

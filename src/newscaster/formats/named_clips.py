@@ -84,6 +84,8 @@ def _seconds(text: str) -> float | None:
     if matched is None:
         return None
     hours, minutes, seconds = matched.groups()
+    if (minutes and float(seconds) >= 60) or (hours and int(minutes) >= 60):
+        return None
     return 3600 * int(hours or 0) + 60 * int(minutes or 0) + float(seconds)
 
 

@@ -201,6 +201,10 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _without(clips: Sequence[NamedClip], remove: Sequence[str]) -> tuple[NamedClip, ...]:
     names = {clip.name for clip in clips}
+    if remove and not names:
+        raise InputError(
+            f"the anchor has no clips, so {quoted(remove[0])} cannot be removed. Omit the removal"
+        )
     for name in remove:
         if name not in names:
             raise InputError(

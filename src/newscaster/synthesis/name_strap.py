@@ -79,8 +79,10 @@ def check_strap(title: str | None, subtitle: str | None) -> None:
     """Check the texts of a name strap.
 
     Raises:
-        InputError: a text is not valid UTF-8, or there is a subtitle without a title.
+        InputError: a text is not valid UTF-8, the title is empty, or there is a subtitle without a title.
     """
+    if title is not None and not title.strip():
+        raise InputError("the title of the name strap is empty; give a text, or omit the title")
     check_unicode(title or "", "the title")
     check_unicode(subtitle or "", "the subtitle")
     if subtitle and not title:
