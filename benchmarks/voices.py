@@ -76,7 +76,8 @@ without video.
   advance, so the noise before the first word is amplified. If it is known, r of the own voice is 0.891
   with 320 ms and 0.876 with 200 ms.
 - **As shown**: with lips that rest in silence, and meet if they nearly do. The other rows are of the motion
-  network alone.
+  network alone. In the half second before speech people draw breath, and the lips may open, too: **silence**
+  leaves it out.
 
 Footage of the own voice: {ATTRIBUTION}."""
 Figures = dict[str, float]
@@ -116,12 +117,16 @@ def rest_and_closure(anchor, clips, align: Path) -> Figures:
     below = closed_below(openings["real"], speaking)
     for name, found in openings.items():
         figures[f"{name}: opening in silence over speech, 95th percentiles"] = silence_ratio(found, speaking)
+        figures[f"{name}: the same with the half second before speech"] = silence_ratio(
+            found, speaking, breathing=True
+        )
         figures[f"{name}: b, p, m on which the lips meet"] = closure_fraction(found, words, below)
     for name in ("network alone", "as shown"):
         figures[f"{name}: b, p, m over the real video's"] = (
             figures[f"{name}: b, p, m on which the lips meet"]
             / figures["real: b, p, m on which the lips meet"]
         )
+    figures["as shown: r of the opening"] = opening_correlation(rested)
     for name in ("network alone", "as shown"):
         figures[f"{name}: behind the real mouth, ms"] = opening_lag_ms(openings[name], openings["real"])
     audios = [clip.speech for clip in clips]

@@ -7,6 +7,7 @@ import pytest
 
 from newscaster.evaluation.voices import (
     Word,
+    breaths,
     closed_below,
     closure_fraction,
     envelope_lag_ms,
@@ -42,6 +43,16 @@ def test_opening_in_silence() -> None:
     speaking = np.repeat([True, False], 20)
     openings = np.where(speaking, 0.1, 0.02)
     assert silence_ratio([openings], [speaking]) == pytest.approx(0.2)
+
+
+def test_half_a_second_before_speech_is_no_silence() -> None:
+    speaking = np.zeros(60, bool)
+    speaking[40:50] = True
+    assert np.flatnonzero(breaths(speaking)).tolist() == list(range(27, 40))
+    openings = np.where(speaking, 0.1, 0.01)
+    openings[27:40] = 0.05
+    assert silence_ratio([openings], [speaking]) == pytest.approx(0.1)
+    assert silence_ratio([openings], [speaking], breathing=True) == pytest.approx(0.5)
 
 
 def test_lips_that_meet_near_the_phone() -> None:

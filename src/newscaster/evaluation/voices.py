@@ -18,6 +18,8 @@ from newscaster.types import ArrayBool, ArrayF32, ArrayFloat
 
 MIN_SILENCE_STEPS = 8
 """Silences below 300 ms are not counted: they belong to the speech around them."""
+BREATH_STEPS = 13
+"""Half a second before speech: people draw breath, with open lips."""
 _CLOSED_PERCENT = 20
 _NEAR_STEPS = 2
 _GRID_UNITS_PER_SECOND = 25000
@@ -69,9 +71,25 @@ def long_silences(speaking: ArrayBool) -> ArrayBool:
     return silent
 
 
-def silence_ratio(openings: Sequence[ArrayFloat], speaking: Sequence[ArrayBool]) -> float:
-    """Return the 95th percentile of the opening in silences of 300 ms or more, over that in speech."""
-    quiet = np.concatenate([o[long_silences(s)] for o, s in zip(openings, speaking, strict=True)])
+def breaths(speaking: ArrayBool) -> ArrayBool:
+    """Return a mask (T,) of the half second of silence before speech."""
+    ahead = np.concatenate([speaking, np.zeros(BREATH_STEPS, np.bool_)])
+    soon = np.lib.stride_tricks.sliding_window_view(ahead, BREATH_STEPS + 1).any(axis=1)
+    return np.asarray(soon & ~speaking)
+
+
+def silence_ratio(
+    openings: Sequence[ArrayFloat], speaking: Sequence[ArrayBool], *, breathing: bool = False
+) -> float:
+    """Return the 95th percentile of the opening in silences of 300 ms or more, over that in speech.
+
+    Args:
+        openings: (T,) of each clip.
+        speaking: (T,) of each clip, whether a word is spoken.
+        breathing: whether the half second before speech counts as silence, too.
+    """
+    silences = [long_silences(s) & ~(breaths(s) & (not breathing)) for s in speaking]
+    quiet = np.concatenate([o[mask] for o, mask in zip(openings, silences, strict=True)])
     loud = np.concatenate([o[s] for o, s in zip(openings, speaking, strict=True)])
     return float(np.percentile(quiet, 95) / np.percentile(loud, 95))
 

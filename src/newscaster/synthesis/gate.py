@@ -1,18 +1,18 @@
-r"""A gate for the mouth: it opens a little before speech, and closes a little after.
+r"""A gate for the mouth: it opens half a second before speech, and closes a little after.
 
 A gain for mouth coefficients, computed from the probability of speech; 0 keeps the mouth at rest. Each gain
 depends on a fixed number of steps on either side. Chunked audio therefore gives the same gains.
 
 ::
 
-    probability   . . . . . . . 8 9 9 9 9 9 9 . . . . . .
-    speaking      . . . . . . . # # # # # # # . . . . . .     from 0.8 on, until it falls below 0.65
-    widened       . . . . # # # # # # # # # # # . . . . .     gaps of up to 160 ms close
-    gain          . . / / / / # # # # # # # \ \ \ \ . . .     a raised cosine of 5 steps
-                      |- ahead -|             |    |          behind
+    probability   . . . . . . . . . . . . . . . . 8 9 9 9 9 . . . . . .
+    speaking      . . . . . . . . . . . . . . . . # # # # # . . . . . .   from 0.8 on, until below 0.65
+    widened       . . . . # # # # # # # # # # # # # # # # # # . . . . .   gaps of up to 520 ms close
+    gain          . . / / / / # # # # # # # # # # # # # # \ \ \ \ . . .   a raised cosine of 5 steps
+                      |--------- ahead -----------|         |    |        behind
 
-On 40 sentences of GRID the gain is one half 100 ms before the audio starts (median; 70 to 140 ms), and zero
-100 ms after it ends (0 to 220 ms): voice activity starts late and lingers.
+People draw breath, with open lips, before they speak: so half a second ahead the motion network moves the
+mouth. Voice activity starts late and lingers.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from newscaster.speech.voice_activity import LATE_SAMPLES, VoiceActivity
 from newscaster.synthesis.sliding_window import SlidingWindow
 from newscaster.types import ArrayF32, ArrayF64
 
-AHEAD_STEPS = 5
-"""Motion steps (200 ms) before detected speech during which the mouth starts to open: the look-ahead."""
+AHEAD_STEPS = 14
+"""Motion steps (560 ms) before detected speech from which the mouth may open: the look-ahead. The gain is one
+half 500 ms before, about as long as people draw breath. On training sentences of GRID, the correlation of the
+opening is 0.87 with 5 steps, 0.93 with 12, 0.94 with 14 and without a gate."""
 _BEHIND_STEPS = 3
 """Motion steps after the last one with speech during which the mouth still moves."""
 _ON, _OFF = 0.8, 0.65
