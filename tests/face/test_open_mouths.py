@@ -5,7 +5,7 @@ import pytest
 
 from making_mouths import mouth, talking_clip
 from newscaster.face import open_mouths
-from newscaster.face.inner_mouth import draw_inner_mouth
+from newscaster.face.inner_mouth import ENAMEL, draw_inner_mouth
 from newscaster.face.landmark_map import draw_landmark_map
 from newscaster.face.mouth_basis import MouthBasis, opening
 from newscaster.face.open_mouths import moved_mouth, natural_shapes, opened_mouths, white_light
@@ -85,8 +85,24 @@ def test_a_dimmer_light_is_seen_in_the_mouth() -> None:
     bright = white_light(photo, rest / SIDE)
     dim = white_light(photo // 3, rest / SIDE)
     np.testing.assert_allclose(dim * 3, bright, rtol=0.05)
-    assert bright.max() <= 255
-    assert bright[0] >= bright[2], "the cartoon's skin is warm, and its light a little"
+    assert (bright * ENAMEL / ENAMEL.max()).max() <= 255
+
+
+def test_a_yellow_light_makes_teeth_yellow() -> None:
+    photo, rest = closed()
+    cast = np.array([1.0, 0.8, 0.4])
+    plain = white_light(photo, rest / SIDE)
+    yellow = white_light((photo * cast).astype(np.uint8), rest / SIDE)
+    seen = np.log(yellow / plain)
+    # Seven tenths of the cast, in logarithms; the rest may be the skin's own colour.
+    np.testing.assert_allclose(seen - seen.mean(), 0.7 * (np.log(cast) - np.log(cast).mean()), atol=0.02)
+
+
+def test_grey_photos_have_grey_teeth() -> None:
+    photo, rest = closed()
+    grey = np.repeat(photo.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+    teeth = white_light(grey, rest / SIDE) * ENAMEL
+    assert teeth.max() < 1.05 * teeth.min()
 
 
 def test_lips_keep_their_pixels_and_part() -> None:
