@@ -19,7 +19,7 @@ from newscaster.errors import FootageError, InputError
 from newscaster.face.geometry import eye_distance
 from newscaster.face.mouth_basis import opening
 from newscaster.face.references import MAX_REFERENCES
-from newscaster.face.topology import MOUTH
+from newscaster.face.topology import INNER_RING, MOUTH
 from newscaster.prepare.video_track import track_video
 from newscaster.synthesis.person_of_video import PersonOfVideo, _is_sharp, person_of_video
 from newscaster.synthesis.reference_renderer import ReferenceRenderer
@@ -174,6 +174,21 @@ def test_a_mouth_that_hardly_opens_is_noted(anchor: Anchor, cache: Path, tmp_pat
     )
     (note,) = made.notes
     assert "the mouth of 'Ada' hardly opens" in note
+    references = made.person.renderer.references  # type: ignore[attr-defined]
+    assert len(references) <= MAX_REFERENCES
+    side = len(references.crops[0])
+    iods = side * opening(references.points) / made.target.crop.pixels_per_unit
+    assert iods[:30].max() < 0.02, "the video's own"
+    assert iods[30:].max() > 0.1, "made ones"
+    # They show teeth, which are brighter than closed lips.
+    widest, closed = (int(order(iods)) for order in (np.argmax, np.argmin))
+    inner = side * references.points[widest][INNER_RING]
+    rows = slice(*np.ceil([inner[:, 1].min(), inner[:, 1].max()]).astype(int))
+    columns = slice(*np.ceil(inner[:, 0].mean() + 0.1 * side * np.array([-1, 1])).astype(int))
+    brightest = [np.percentile(references.crops[n][rows, columns], 95) for n in (widest, closed)]
+    assert brightest[0] > brightest[1] + 20
+    dark = [np.percentile(references.crops[n][rows, columns], 5) for n in (widest, closed)]
+    assert dark[0] < dark[1] - 20
 
 
 def test_too_little_of_a_mouth_is_refused(

@@ -35,7 +35,13 @@ WARPS = SurfaceWarp.of(Similarity(np.tile(np.eye(2, 3), (COUNT, 1, 1))))
 
 
 def path_of(cache: Path, **changed: object) -> Path:
-    values = {"numbers": np.arange(COUNT), "points": POINTS, "crop": FaceCrop(SIDE, 2.0), "warps": WARPS}
+    values = {
+        "numbers": np.arange(COUNT),
+        "points": POINTS,
+        "crop": FaceCrop(SIDE, 2.0),
+        "warps": WARPS,
+        "made": np.zeros((0, 57, 2)),
+    }
     track = changed.pop("track", TRACK)
     return references_path(cache, track, **{**values, "plain": False, **changed})  # type: ignore[arg-type]
 

@@ -48,8 +48,9 @@ _LOWER = _Teeth(
     reach=0.032,
     height=0.1,
 )
-ENAMEL = np.array([0.98, 0.775, 0.7])
-"""Values in ordinary light, 0 to 1: the mean chromaticity of the teeth of 24 people on video."""
+ENAMEL = np.array([1.1, 0.94, 0.88])
+"""Values in ordinary light, before the shadow of the lips: the mean chromaticity of teeth in videos of large
+faces."""
 _GUM = np.array([0.62, 0.36, 0.34])
 _TONGUE = np.array([0.60, 0.34, 0.34])
 _DARK = np.array([0.17, 0.075, 0.075])
@@ -63,7 +64,13 @@ _LOWER_SHOWN = 0.036
 
 
 def draw_inner_mouth(
-    crop: ImageU8, mouth: ArrayFloat, rest: ArrayFloat, *, pixels_per_unit: float, light: ArrayF64
+    crop: ImageU8,
+    mouth: ArrayFloat,
+    rest: ArrayFloat,
+    *,
+    pixels_per_unit: float,
+    light: ArrayF64,
+    monochrome: bool = False,
 ) -> ImageU8:
     """Return a crop (S, S, 3) with an inner mouth between its lips.
 
@@ -73,6 +80,7 @@ def draw_inner_mouth(
         rest: (57, 2), that mouth at rest in the same pose, in pixels.
         pixels_per_unit: pixels of the crop per IOD.
         light: (3,), values there of a thing that reflects all of ordinary light, 0 to some 255.
+        monochrome: whether all things have the colour of the light.
     """
     inner = np.asarray(mouth, np.float64)[INNER_RING]
     left, top = np.floor(inner.min(axis=0)).astype(int) - 4
@@ -84,6 +92,8 @@ def draw_inner_mouth(
     corner = np.array([left, top])
     size = (right - left, bottom - top)
     drawn = _drawn(inner - corner, np.asarray(mouth), np.asarray(rest), corner, size, pixels_per_unit)
+    if monochrome:
+        drawn = drawn.mean(axis=-1, keepdims=True)
     inside = _coverage(inner - corner, size, blur=max(0.5, 0.006 * pixels_per_unit))[..., None]
     part = crop[top:bottom, left:right]
     result = crop.copy()
@@ -114,7 +124,7 @@ def _drawn(
     _over(image, ENAMEL * 1.06, upper * upper_light * shade, tooth=upper)
     # The lips shade what is behind them, the upper lip most.
     edge = _distance_below(inner, width, height)
-    shadow = 0.62 + 0.38 * np.clip(edge / (_DEEP * unit * _OVERSAMPLING), 0, 1) ** 0.6
+    shadow = 0.75 + 0.25 * np.clip(edge / (_DEEP * unit * _OVERSAMPLING), 0, 1) ** 0.6
     image *= shadow[..., None] * _light_between(inner / unit)
     shape = (size[1], _OVERSAMPLING, size[0], _OVERSAMPLING, 3)
     return np.asarray(image.reshape(shape).mean(axis=(1, 3)))

@@ -26,7 +26,6 @@ from newscaster.face.head_pose import Head, Poses
 from newscaster.face.mouth_basis import (
     MouthBasis,
     extreme_shapes,
-    is_moving,
     mouth_shapes,
     opening,
     place_mouth,
@@ -44,6 +43,7 @@ from newscaster.speech.encoder import load_encoder
 from newscaster.speech.features import FeatureSpec
 from newscaster.speech.voice_activity import load_voice_activity
 from newscaster.synthesis.base_motion import base_motion
+from newscaster.synthesis.made_mouths import MAX_BASES, missing_shapes, with_made_mouths
 from newscaster.synthesis.person import LoadedPerson
 from newscaster.synthesis.reference_cache import read_references, references_path, write_references
 from newscaster.synthesis.reference_renderer import base_renderer
@@ -60,6 +60,8 @@ _FEW_SECONDS = 6.0
 _FRAMES_AHEAD = 4
 _MAX_BYTES = 1 << 28
 """Of all crops to copy from, which are in memory."""
+_MAX_MADE = 0.75
+"""Fraction of what is copied from that may be made mouths."""
 _MAX_FIT_FRAMES = 2000
 """Frames that head and mask are fitted on."""
 _FAR_FROM_SHAPE = 0.35
@@ -134,7 +136,18 @@ def person_of_video(
     target = VideoTarget.of(track, face, known.crop, cut_side=min(SMALL_SIDE, known.crop.side))
     folder = None if cache is None else Path(cache)
     threads = workers or default_workers()
-    references = _references(target, known, plain=plain, cache=folder, workers=threads)
+    count = min(MAX_REFERENCES, _MAX_BYTES // (3 * known.crop.side**2))
+    missing = missing_shapes(shapes, basis, max_count=round(_MAX_MADE * count) // MAX_BASES)
+    references = _references(
+        target,
+        known,
+        count=count - MAX_BASES * len(missing),
+        rest=basis.mean,
+        missing=missing,
+        plain=plain,
+        cache=folder,
+        workers=threads,
+    )
     person = LoadedPerson(
         info=VideoPersonInfo(
             name=name,
@@ -153,16 +166,16 @@ def person_of_video(
         activity=load_voice_activity(),
         renderer=base_renderer(references, mask, workers=workers, backend=backend),
     )
-    notes = _notes(track, name, opening(shapes))
+    notes = _notes(track, name, opening(shapes), made=len(missing) > 0)
     return PersonOfVideo(person=person, target=target, notes=tuple(notes))
 
 
-def _notes(track: VideoTrack, name: str, openings: ArrayF64) -> list[str]:
+def _notes(track: VideoTrack, name: str, openings: ArrayF64, *, made: bool) -> list[str]:
     seconds = len(openings) / float(track.fps)
-    if not is_moving(openings):
+    if made:
         return [
-            f"the mouth of '{name}' hardly opens in '{track.path}': open mouths are made by stretching "
-            "closed ones, without the person's own teeth"
+            f"the mouth of '{name}' hardly opens in '{track.path}': teeth and tongue of open mouths are "
+            "drawn, and not the person's own"
         ]
     if seconds < _FEW_SECONDS:
         return [
@@ -214,15 +227,20 @@ class _KnownFace:
         """The mouths in pixels of the crop, (n, 57, 2)."""
         return self.warps.apply(_mouths(self.landmarks))
 
+    def placed(self, shapes: ArrayF64, row: int) -> ArrayF64:
+        """Return where mouth shapes (M, 57, 2) lie in the crop of one of the frames, in pixels."""
+        pose = self.poses[np.array([row])]
+        pixels = place_mouth(shapes, self.head, pose.repeated(len(shapes)))
+        return np.asarray(self.warps[row].apply(pixels))
+
     def mask(self, basis: MouthBasis) -> Mask:
         """Return a mask of the mouths that were seen, and of those that speech may make."""
         places = self.places
         places = places[:: -(-len(places) // _MAX_FIT_FRAMES)]
-        upright = self.poses[np.array([np.argmin(np.abs(self.poses.angles).sum(axis=1))])]
-        possible = extreme_shapes(basis)
-        pixels = place_mouth(possible, self.head, upright.repeated(len(possible)))
-        made = self.crop.transforms(self.head, upright)[0].apply(pixels)
-        return lower_face_mask(np.concatenate([places, made]), self.crop)
+        upright = int(np.argmin(np.abs(self.poses.angles).sum(axis=1)))
+        return lower_face_mask(
+            np.concatenate([places, self.placed(extreme_shapes(basis), upright)]), self.crop
+        )
 
 
 def _mouths(landmarks: ArrayF32) -> ArrayF64:
@@ -247,13 +265,45 @@ def _check_enough(frames: int, track: VideoTrack, name: str) -> None:
 
 
 def _references(
-    target: VideoTarget, known: _KnownFace, *, plain: bool, cache: Path | None, workers: int
+    target: VideoTarget,
+    known: _KnownFace,
+    *,
+    count: int,
+    rest: ArrayF64,
+    missing: ArrayF64,
+    plain: bool,
+    cache: Path | None,
+    workers: int,
 ) -> References:
-    """Choose the frames to copy from; decode them if they are not in the cache."""
+    """Choose the frames to copy from, and make mouths that they lack; all of it unless they are in the cache.
+
+    Args:
+        target, known: the video, and the face in it.
+        count: frames to copy from, at most.
+        rest: (57, 2), the mouth at rest, in head units.
+        missing: (M, 57, 2), mouths to make, in head units.
+        plain: whether frames are converted to 8-bit 4:2:0.
+        cache: folder; None: no cache.
+        workers: threads.
+    """
     points = np.asarray(known.places / known.crop.side, np.float32)
-    chosen = spread_mouths(points, min(MAX_REFERENCES, _MAX_BYTES // (3 * known.crop.side**2)))
+    chosen = spread_mouths(points, count)
+
+    def made() -> References:
+        rows, references = _decoded_references(target, known, chosen, points, plain=plain, workers=workers)
+        if not len(missing):
+            return references
+        return with_made_mouths(
+            references,
+            missing,
+            rest,
+            places=lambda number, shapes: known.placed(shapes, int(rows[number])),
+            pixels_per_unit=known.crop.pixels_per_unit,
+            workers=workers,
+        )
+
     if cache is None:
-        return _decoded_references(target, known, chosen, points, plain=plain, workers=workers)
+        return made()
     path = references_path(
         cache,
         target.track,
@@ -261,11 +311,12 @@ def _references(
         points=points[chosen],
         crop=known.crop,
         warps=known.warps[chosen],
+        made=missing,
         plain=plain,
     )
     references = read_references(path, side=known.crop.side, workers=workers)
     if references is None:
-        references = _decoded_references(target, known, chosen, points, plain=plain, workers=workers)
+        references = made()
         write_references(path, references, workers=workers)
     return references
 
@@ -278,15 +329,16 @@ def _decoded_references(
     *,
     plain: bool,
     workers: int,
-) -> References:
-    """Decode the chosen frames, and cut their crops out."""
+) -> tuple[ArrayI64, References]:
+    """Decode the chosen frames, and cut their crops out; also return which of the known faces they show."""
     numbers: list[int] = known.frames[chosen].tolist()
     images = read_in_order(target.track, numbers, plain=plain, writable=False)
     with made_ahead(images, depth=_FRAMES_AHEAD) as ahead:
         crops = list(target.cut_all(numbers, ahead, workers=workers))
     kept = np.flatnonzero(_is_sharp(crops))
-    angles = known.poses[chosen[kept]].angles.astype(np.float32)
-    return References([crops[index] for index in kept.tolist()], points[chosen[kept]], angles)
+    rows = chosen[kept]
+    angles = known.poses[rows].angles.astype(np.float32)
+    return rows, References([crops[index] for index in kept.tolist()], points[rows], angles)
 
 
 def _is_sharp(crops: list[ImageU8]) -> ArrayBool:

@@ -23,10 +23,10 @@ from newscaster.face.topology import MOUTH_POINTS
 from newscaster.prepare.video_track import VideoTrack
 from newscaster.system.files import atomic_write
 from newscaster.system.folders import make_cache_folder
-from newscaster.types import ArrayF32, ArrayI64, ImageU8
+from newscaster.types import ArrayF32, ArrayF64, ArrayI64, ImageU8
 
-_VERSION = 1
-"""Of the choice of references and of their crops."""
+_VERSION = 2
+"""Of the choice of references, of their crops, and of the making of mouths."""
 _PNG_LEVEL = 1
 """The fastest: 20 MB for 240 crops of 256 pixels, 65 MB at 512."""
 _DAMAGED = (
@@ -51,6 +51,7 @@ def references_path(
     points: ArrayF32,
     crop: FaceCrop,
     warps: SurfaceWarp,
+    made: ArrayF64,
     plain: bool,
 ) -> Path:
     """Return the file of references.
@@ -62,11 +63,12 @@ def references_path(
         points: (N, 57, 2), their mouths in crop widths.
         crop: the face crop.
         warps: N, from pixels of the frames to pixels of the crops.
+        made: (M, 57, 2), mouths that are made besides.
         plain: whether frames are converted to 8-bit 4:2:0.
     """
     header = [_VERSION, track.sha256, str(track.fps), plain, crop.to_json()]
     key = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for array in (numbers.astype(np.int64), points.astype(np.float32), warps.to_array()):
+    for array in (numbers.astype(np.int64), points.astype(np.float32), warps.to_array(), made):
         key.update(np.ascontiguousarray(array).tobytes())
     return cache / f"{key.hexdigest()[:32]}.references"
 
