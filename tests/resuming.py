@@ -52,6 +52,6 @@ def _tensors(trainer: Trainer[Any]) -> dict[str, torch.Tensor]:
     parts = {
         "network": trainer.task.network.state_dict(),
         "average": trainer.average.state_dict(),
-        "adversary": {} if adversary is None else adversary.tensors(),
+        "adversary": {} if adversary is None else adversary.optimizer.tensors(),
     }
     return {f"{part}.{name}": value for part, tensors in parts.items() for name, value in tensors.items()}

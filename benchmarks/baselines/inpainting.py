@@ -28,8 +28,9 @@ from newscaster.models.renderer.losses import psnr
 from newscaster.training.adversarial import AdversarialLoss, Adversary, Criterion
 from newscaster.training.budget import TimeBudget
 from newscaster.training.checkpoints import Checkpoint, load_network
-from newscaster.training.loop import Intervals, Metrics, OnReport, Optimization, Trainer, TrainTask
+from newscaster.training.loop import Intervals, Metrics, OnReport, Trainer, TrainTask
 from newscaster.training.onnx_export import export_network
+from newscaster.training.optimization import Optimization
 from newscaster.training.previews import write_comparison
 from newscaster.training.seeds import seeded
 

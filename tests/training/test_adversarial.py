@@ -54,10 +54,10 @@ def test_what_was_stored_is_taken_up() -> None:
     sharp, soft = images(2, seed=0)
     maps = torch.zeros(2, 1, 32, 32)
     one.train_step(soft, sharp, maps, step=0)
-    other.restore({name: value.clone() for name, value in one.tensors().items()})
+    other.optimizer.restore({name: value.clone() for name, value in one.optimizer.tensors().items()})
     for judge in (one, other):
         judge.train_step(soft, sharp, maps, step=1)
-    wanted, found = one.tensors(), other.tensors()
+    wanted, found = one.optimizer.tensors(), other.optimizer.tensors()
     assert wanted.keys() == found.keys()
     assert [name for name in wanted if not torch.equal(wanted[name], found[name])] == []
 
@@ -69,10 +69,10 @@ def test_a_ramp_rises_from_0_to_1() -> None:
 
 def test_a_step_that_is_not_finite_is_skipped() -> None:
     judge = adversary()
-    before = {name: value.clone() for name, value in judge.tensors().items()}
+    before = {name: value.clone() for name, value in judge.optimizer.tensors().items()}
     sharp, soft = images(2, seed=0)
     judge.train_step(soft * torch.nan, sharp, torch.zeros(2, 1, 32, 32), step=0)
-    after = judge.tensors()
+    after = judge.optimizer.tensors()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 

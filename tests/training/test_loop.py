@@ -24,7 +24,8 @@ from newscaster.training.checkpoints import (
     read_checkpoint,
     write_checkpoint,
 )
-from newscaster.training.loop import Intervals, Metrics, Optimization, Trainer, TrainProgress, TrainTask
+from newscaster.training.loop import Intervals, Metrics, Trainer, TrainProgress, TrainTask
+from newscaster.training.optimization import Optimization
 from resuming import resumed_equals_uninterrupted, take_steps
 from ticking import TickingClock
 

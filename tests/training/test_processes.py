@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from newscaster.errors import OutputError
 from newscaster.training.budget import StepBudget, TimeBudget
 from newscaster.training.checkpoints import PROGRESS, STATE, WEIGHTS, read_checkpoint
-from newscaster.training.loop import Intervals, Optimization, Trainer, TrainProgress, TrainTask
+from newscaster.training.loop import Intervals, Trainer, TrainProgress, TrainTask
+from newscaster.training.optimization import Optimization
 from newscaster.training.processes import (
     ALONE,
     WHOLE,
@@ -90,7 +91,7 @@ def test_layers_see_the_rows_of_all_processes(layer: Any, shape: tuple[int, ...]
 def test_batches_are_rows_of_those_of_all(name: str) -> None:
     def arrays(processes: Processes, batch: int) -> list[np.ndarray]:
         task = TASKS[name](batch)
-        task.join(processes)
+        task.processes = processes
         made = task.batch(seed=3, step=4)
         values = made if isinstance(made, tuple) else vars(made).values()
         return [np.asarray(value) for value in values]

@@ -22,7 +22,8 @@ from newscaster.models.perceptual import Perceptual
 from newscaster.training.adversarial import Adversary
 from newscaster.training.budget import Clock, TimeBudget, learning_rate
 from newscaster.training.checkpoints import WEIGHTS, Network
-from newscaster.training.loop import Batch, Intervals, OnReport, Optimization, Trainer, TrainTask
+from newscaster.training.loop import Batch, Intervals, OnReport, Trainer, TrainTask
+from newscaster.training.optimization import Optimization
 from newscaster.training.precision import autocast, fast_precision
 from newscaster.training.processes import ALONE, Processes
 from newscaster.training.seeds import seeded

@@ -6,16 +6,15 @@ Goodfellow et al., arXiv 1406.2661; hinge loss, arXiv 1705.02894; feature matchi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from newscaster.training.optimization import GuardedOptimizer
 from newscaster.training.precision import autocast, fast_precision
-from newscaster.training.processes import Processes, join_modules
-from newscaster.training.stability import GuardedOptimizer
 
 Activations = list[list[Tensor]]
 """Of a discriminator: one list per scale, which ends with the logits."""
@@ -77,12 +76,7 @@ class Adversary:
         if optimizer is None:
             parameters = discriminator.parameters()
             optimizer = torch.optim.AdamW(parameters, lr=loss.learning_rate, betas=(0.5, 0.99), fused=True)
-        self._optimizer = GuardedOptimizer(self.discriminator, optimizer, name="discriminator")
-
-    def join(self, processes: Processes) -> None:
-        """Train the discriminator together with these processes."""
-        self._optimizer.processes = processes
-        join_modules(self.discriminator, processes)
+        self.optimizer = GuardedOptimizer(self.discriminator, optimizer, name="discriminator")
 
     def train_step(
         self, generated: Tensor, real: Tensor, condition: Tensor, *, step: int, rate_scale: float = 1.0
@@ -94,7 +88,7 @@ class Adversary:
             )
         logits = [scale[-1].float().chunk(2) for scale in scales]
         loss = torch.stack([self._criterion.discriminator(*pair) for pair in logits]).sum()
-        self._optimizer.minimize(loss, rate=self.weights.learning_rate * rate_scale, step=step)
+        self.optimizer.minimize(loss, rate=self.weights.learning_rate * rate_scale, step=step)
 
     def loss(self, generated: Tensor, real: Tensor, condition: Tensor) -> Tensor:
         """Return the generator's loss; the discriminator gets no gradient."""
@@ -113,18 +107,6 @@ class Adversary:
             for ours, theirs in zip(scale[:-1], target[:-1], strict=True)
         ]
         return self.weights.realism * realism + self.weights.matching * torch.stack(distances).mean()
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return what a checkpoint stores; :meth:`restore` is the inverse."""
-        return self._optimizer.tensors()
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Load what :meth:`tensors` returned.
-
-        Raises:
-            KeyError, RuntimeError: the tensors belong to another network.
-        """
-        self._optimizer.restore(tensors)
 
     @contextmanager
     def _frozen(self) -> Iterator[None]:

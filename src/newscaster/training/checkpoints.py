@@ -15,7 +15,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,7 @@ WEIGHTS = "weights.safetensors"
 STATE = "state.safetensors"
 PROGRESS = "progress.csv"
 _KEY = "newscaster"
+_START_OVER = "Remove its folder to start over, or name another one with --work-dir"
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -48,6 +50,18 @@ class Checkpoint:
     def part(self, name: str) -> dict[str, Tensor]:
         """The tensors of one of the parts that :func:`in_parts` joined."""
         return part_of(self.tensors, name)
+
+    def check_identity(self, kind: str, identity: Mapping[str, Any]) -> None:
+        """Check that a state belongs to a training.
+
+        Raises:
+            AttributeError, KeyError, TypeError, ValueError: it belongs to another one, or is damaged.
+        """
+        if self.facts.get("kind") != kind:
+            raise ValueError(f"it belongs to {self.facts.get('kind')!r}, not to {kind!r}")
+        for key, value in json.loads(json.dumps(dict(identity))).items():
+            if self.facts["identity"].get(key) != value:
+                raise ValueError(f"it belongs to a training with another {key}")
 
 
 def in_parts(**parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -89,8 +103,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         facts = json.loads(header["__metadata__"][_KEY])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"'{path}' is damaged or was not written by training ({error!r}). Remove its folder to start "
-            "over, or name another one with --work-dir"
+            f"'{path}' is damaged or was not written by training ({error!r}). {_START_OVER}"
         ) from error
     return Checkpoint(tensors, facts)
 
@@ -121,6 +134,19 @@ def load_network(
             "of a run, or train again"
         ) from error
     return network.eval(), stored.facts
+
+
+@contextmanager
+def resuming(path: Path) -> Iterator[None]:
+    """Report a state that does not fit the training that is to go on from it.
+
+    Raises:
+        InputError: the block raised an error of values that are missing, or of another shape or type.
+    """
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"'{path}' cannot be resumed: {error}. {_START_OVER}") from error
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -25,8 +25,6 @@ Several processes (:mod:`newscaster.training.processes`) train with batches of s
 
 from __future__ import annotations
 
-import copy
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -39,7 +37,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from newscaster.errors import InputError
 from newscaster.training.adversarial import Adversary
 from newscaster.training.budget import Budget
 from newscaster.training.checkpoints import (
@@ -51,12 +48,13 @@ from newscaster.training.checkpoints import (
     in_parts,
     make_run_folder,
     read_checkpoint,
+    resuming,
     write_checkpoint,
 )
+from newscaster.training.optimization import GuardedOptimizer, Optimization, diverged
 from newscaster.training.prefetch import maker_processes, prefetch
-from newscaster.training.processes import ALONE, Processes, Shard, join_modules
+from newscaster.training.processes import ALONE, Processes, Shard
 from newscaster.training.seeds import seeded
-from newscaster.training.stability import GuardedOptimizer, diverged
 
 PREVIEW = "preview.png"
 _COLUMNS = ("step", "minutes", "loss", "samples_per_second", "learning_rate")
@@ -99,16 +97,6 @@ class Intervals:
     """Between two evaluations on held-out data, each with a preview image."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Optimization:
-    """How gradients change the weights."""
-
-    ema_decay: float | None = 0.998
-    """Decay per step of the moving average of the weights, which is what is kept; None keeps the weights."""
-    clip_norm: float | None = 1.0
-    """Upper bound of the gradient's norm; None leaves gradients as they are."""
-
-
 class TrainTask(ABC, Generic[Batch]):
     """A model in training. Subclasses set the attributes in ``__init__``."""
 
@@ -126,7 +114,7 @@ class TrainTask(ABC, Generic[Batch]):
     """Of each process."""
     device: torch.device
     processes: Processes = ALONE
-    """Those that train the network; set by :meth:`join`."""
+    """Those that train the network; set by the trainer."""
 
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:
@@ -152,13 +140,6 @@ class TrainTask(ABC, Generic[Batch]):
             history: how many processes took the steps before.
         """
         return (self.batch(seed=seed, step=step) for step in steps)
-
-    def join(self, processes: Processes) -> None:
-        """Train together with these processes."""
-        self.processes = processes
-        join_modules(self.network, processes)
-        if self.adversary is not None:
-            self.adversary.join(processes)
 
     @abstractmethod
     def learning_rate(self, step: int, fraction: float) -> float:
@@ -201,13 +182,19 @@ class Trainer(Generic[Batch]):
         self.step = 0
         self.history: list[tuple[int, int]] = []
         self.metrics: Metrics = {}
-        self.processes = processes
+        self.processes = task.processes = processes
         self._reporter: _Reporter
-        network, how = task.network, task.optimization
-        self.average = network if how.ema_decay is None else copy.deepcopy(network).requires_grad_(False)
-        self._optimizer = GuardedOptimizer(network, task.optimizer, name=task.kind, clip_norm=how.clip_norm)
-        self._optimizer.processes = processes
-        task.join(processes)
+        self._optimizer = GuardedOptimizer(
+            task.network, task.optimizer, name=task.kind, how=task.optimization
+        )
+        self.average = self._optimizer.average
+        for optimizer in self._optimizers:
+            optimizer.join(processes)
+
+    @property
+    def _optimizers(self) -> list[GuardedOptimizer]:
+        adversary = self.task.adversary
+        return [self._optimizer, *([] if adversary is None else [adversary.optimizer])]
 
     def run(self, *, resume: bool = True, progress: OnReport | None = None) -> None:
         """Train until the budget is spent, from the state in the folder if there is one.
@@ -271,21 +258,17 @@ class Trainer(Generic[Batch]):
         """Let the task compute its start, and start the average from it."""
         with seeded(self.seed, self.step):
             self.processes.first(lambda: self.task.initialize(self.seed))
-        self.processes.copy_first(self.task.network)
-        if self.task.adversary is not None:
-            self.processes.copy_first(self.task.adversary.discriminator)
-        if self.average is not self.task.network:
-            self.average.load_state_dict(self.task.network.state_dict())
+        for optimizer in self._optimizers:
+            optimizer.start()
 
     def update(self, batch: Batch, fraction: float) -> Tensor:
         """Take one step when ``fraction`` of the budget is spent; return its loss over all rows, detached."""
-        task, decay = self.task, self.task.optimization.ema_decay
+        task = self.task
         task.network.train()
         with seeded(self.seed, self.step):
             loss = task.loss(batch, step=self.step, fraction=fraction)
         rate = task.learning_rate(self.step, fraction)
-        if self._optimizer.minimize(loss, rate=rate, step=self.step) and decay is not None:
-            update_ema(self.average, task.network, decay=decay, step=self.step)
+        self._optimizer.minimize(loss, rate=rate, step=self.step)
         if not self.history or self.history[-1][1] != self.processes.shard.count:
             self.history.append((self.step, self.processes.shard.count))
         self.step += 1
@@ -307,7 +290,7 @@ class Trainer(Generic[Batch]):
         task, identity = self.task, dict(self.task.identity())
         about = {"kind": task.kind, "config": identity["config"], "step": self.step, **self.metrics}
         write_checkpoint(self.folder / WEIGHTS, Checkpoint(self.average.state_dict(), about))
-        adversary = {} if task.adversary is None else task.adversary.tensors()
+        adversary = {} if task.adversary is None else task.adversary.optimizer.tensors()
         tensors = in_parts(average=self.average.state_dict(), adversary=adversary) | self._optimizer.tensors()
         state: dict[str, Any] = {"kind": task.kind, "identity": identity, "metrics": self.metrics}
         state |= {"step": self.step, "seed": self.seed, "used_seconds": self.budget.used_seconds}
@@ -315,10 +298,7 @@ class Trainer(Generic[Batch]):
         write_checkpoint(self.folder / STATE, Checkpoint(tensors, state))
 
     def _check_finite(self) -> None:
-        for network in (self.task.network, self.average):
-            for name, value in network.state_dict().items():
-                if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                    raise diverged(self.task.kind, f"its weights '{name}' are not finite at step {self.step}")
+        self._optimizer.check_finite(self.step)
         for name, metric in self.metrics.items():
             if metric is not None and not math.isfinite(metric):
                 raise diverged(self.task.kind, f"its {name} is {metric} at step {self.step}")
@@ -327,22 +307,17 @@ class Trainer(Generic[Batch]):
         """Load the state in the folder; return the seconds that were used."""
         path, task = self.folder / STATE, self.task
         state = self.processes.first(lambda: read_checkpoint(path))
-        try:
-            _check_identity(task, state.facts)
+        with resuming(path):
+            state.check_identity(task.kind, task.identity())
             self._optimizer.restore(state.tensors)
             self.average.load_state_dict(state.part("average"))
             if task.adversary is not None:
-                task.adversary.restore(state.part("adversary"))
+                task.adversary.optimizer.restore(state.part("adversary"))
             self.step, self.seed = int(state.facts["step"]), int(state.facts["seed"])
             self.metrics = dict(state.facts["metrics"])
             before = state.facts.get("processes", [[0, 1]] if self.step else [])  # of an older version: one
             self.history = [(int(first), int(count)) for first, count in before]
             return float(state.facts["used_seconds"])
-        except (AttributeError, IndexError, KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise InputError(
-                f"'{path}' cannot be resumed: {error}. Remove its folder to start over, or name another one "
-                "with --work-dir"
-            ) from error
 
 
 class _Reporter:
@@ -406,27 +381,3 @@ class _Reporter:
             **report.metrics,
         )
         self._progress(report)
-
-
-def update_ema(average: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
-    """Move the exponential moving average towards the network: parameters and floating-point buffers.
-
-    The average is shorter during the first steps, so that it forgets the first weights.
-    """
-    weight = 1 - min(decay, (1 + step) / (10 + step))
-    with torch.no_grad():
-        for mean, value in zip(_floats(average), _floats(network), strict=True):
-            mean.lerp_(value, weight)
-
-
-def _floats(network: nn.Module) -> list[Tensor]:
-    return [value for value in network.state_dict().values() if value.is_floating_point()]
-
-
-def _check_identity(task: TrainTask[Any], stored: Mapping[str, Any]) -> None:
-    if stored.get("kind") != task.kind:
-        raise ValueError(f"it belongs to {stored.get('kind')!r}, not to {task.kind!r}")
-    expected = json.loads(json.dumps(dict(task.identity())))
-    for key, value in expected.items():
-        if stored["identity"].get(key) != value:
-            raise ValueError(f"it belongs to a training with another {key}")

@@ -28,7 +28,8 @@ from newscaster.models.portrait.training import (
 )
 from newscaster.training.budget import Ramp, TimeBudget
 from newscaster.training.checkpoints import STATE
-from newscaster.training.loop import Intervals, Optimization, Trainer, TrainProgress
+from newscaster.training.loop import Intervals, Trainer, TrainProgress
+from newscaster.training.optimization import Optimization
 from resuming import resumed_equals_uninterrupted
 from ticking import TickingClock
 

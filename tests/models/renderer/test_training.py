@@ -32,7 +32,8 @@ from newscaster.models.renderer.training import (
     train_renderer,
 )
 from newscaster.training.budget import Ramp, TimeBudget
-from newscaster.training.loop import Intervals, Optimization, Trainer, TrainProgress
+from newscaster.training.loop import Intervals, Trainer, TrainProgress
+from newscaster.training.optimization import Optimization
 from onnx_networks import UINT8, Builder
 from resuming import resumed_equals_uninterrupted
 from ticking import TickingClock

@@ -21,7 +21,8 @@ from newscaster.speech.features import MOTION_HZ
 from newscaster.training.adversarial import AdversarialLoss
 from newscaster.training.budget import Ramp
 from newscaster.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
-from newscaster.training.loop import Intervals, Optimization
+from newscaster.training.loop import Intervals
+from newscaster.training.optimization import Optimization
 from newscaster.types import ArrayBool, ArrayF32, ArrayFloat
 
 
