@@ -76,6 +76,24 @@ def test_what_reaches_the_worker(
     assert read_record(folder / "job.json").dub == work.job.dub
 
 
+def test_a_dub_has_its_name_strap(studio: TestClient, stuck: list[DubWork], video: str, wav: Path) -> None:
+    strap = {"strap_title": "Jane Doe", "strap_subtitle": "Newsroom"}
+    job = studio.post("/v1/jobs/dub", json={"video": video, **strap}).json()
+    assert {name: job[name] for name in strap} == strap
+    (work,) = until(lambda: stuck)
+    assert (work._style.title, work._style.subtitle) == ("Jane Doe", "Newsroom")
+    audio = studio.post(
+        "/v1/jobs/dub/audio", params={"video": video, "strap_title": "Eve"}, content=wav.read_bytes()
+    )
+    assert (audio.json()["strap_title"], audio.json()["strap_subtitle"]) == ("Eve", None)
+    for body, message in (
+        ({"strap_subtitle": "x"}, "a subtitle is given without a title"),
+        ({"strap_title": "生成"}, "the title '生成' has characters that cannot be drawn"),
+    ):
+        reply = studio.post("/v1/jobs/dub", json={"video": video, **body})
+        assert (reply.status_code, reply.json()["error"][: len(message)]) == (400, message)
+
+
 def test_text_audio_captions_or_the_videos_own_audio(
     studio: TestClient, stuck: list[DubWork], video: str, wav: Path
 ) -> None:

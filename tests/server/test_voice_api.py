@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import wave
 
+import numpy as np
 import pytest
 
 from fake_voices import FakeVoice, use_voice
+from newscaster.errors import InputError
 from newscaster.server import jobs
 from newscaster.server.job_process import Work
 from newscaster.speech.spoken import Pronunciations
+from newscaster.synthesis.anchor import Anchor
+from newscaster.synthesis.options import Style
 from studios import OpenStudio, until
 from tiny_anchor import speech_like
 
@@ -80,3 +84,39 @@ def test_a_job_has_its_pronunciations_and_its_background(
     ):
         reply = studio.post("/v1/jobs", json={"text": "The WHO.", **change})
         assert (reply.status_code, reply.json()["error"][: len(message)]) == (400, message)
+
+
+def test_a_job_has_its_name_strap(
+    open_studio: OpenStudio, voice: FakeVoice, begun: list[Work], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = open_studio()
+    strap = {"strap_title": "Jane Doe", "strap_subtitle": "Newsroom"}
+    audio = to_wav(speech_like(0.5, 16_000))
+    replies = [
+        studio.post("/v1/jobs", json={"text": "Hello.", **strap}),
+        studio.post("/v1/jobs/audio", params=strap, content=audio),
+    ]
+    assert [{name: reply.json()[name] for name in strap} for reply in replies] == [strap, strap]
+    reply = studio.post("/v1/jobs", json={"text": "Hello.", "strap_subtitle": "x"})
+    assert reply.status_code == 400
+    assert "without a title" in reply.json()["error"]
+    styles: list[Style] = []
+
+    class Refusing:
+        def speak(self, *_: object, style: Style, **__: object) -> None:
+            styles.append(style)
+            raise InputError("not made here")
+
+    monkeypatch.setattr(Anchor, "open", lambda *_, **__: Refusing())
+    for work in until(lambda: len(begun) == 2 and begun):
+        with pytest.raises(InputError, match="not made here"):
+            work.run(lambda *_: None)
+    assert [(style.title, style.subtitle) for style in styles] == [("Jane Doe", "Newsroom")] * 2
+
+
+def to_wav(samples: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as audio:
+        audio.setparams((1, 2, 16_000, len(samples), "NONE", ""))
+        audio.writeframes((samples * 32767).astype("<i2").tobytes())
+    return file.getvalue()

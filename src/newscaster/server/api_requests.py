@@ -9,11 +9,12 @@ from fastapi import APIRouter, Depends, Request
 
 from newscaster.server.anchor_registry import merged, reading_for
 from newscaster.server.middleware import API
-from newscaster.server.schemas import ErrorReply, SpeakOptions
+from newscaster.server.schemas import ErrorReply, JobOptions
 from newscaster.server.speech_upload import KINDS
 from newscaster.server.studio import Studio
 from newscaster.server.video_upload import KINDS as VIDEO_KINDS
 from newscaster.synthesis.background import check_plain_background
+from newscaster.synthesis.name_strap import check_strap
 
 AUDIO_BODY = {
     "requestBody": {
@@ -55,7 +56,7 @@ async def upload_audio(request: Request, studio: Studio) -> tuple[Path, float]:
     )
 
 
-def job_options(studio: Studio, options: SpeakOptions) -> dict[str, Any]:
+def job_options(studio: Studio, options: JobOptions) -> dict[str, Any]:
     """Return fields of a Job."""
     anchor = studio.library.resolve(options.anchor)
     reading = reading_for(anchor, voice=options.voice, speed=options.speed, installed=studio.voices)
@@ -63,6 +64,7 @@ def job_options(studio: Studio, options: SpeakOptions) -> dict[str, Any]:
     merged(studio.settings.pronunciations, words)  # checks them
     background = getattr(options, "background", None)
     check_plain_background(background)
+    check_strap(options.strap_title, options.strap_subtitle)
     return {
         "anchor": anchor,
         "background": background,
@@ -71,4 +73,6 @@ def job_options(studio: Studio, options: SpeakOptions) -> dict[str, Any]:
         "speed": options.speed,
         "openness": options.openness,
         "smoothness": options.smoothness,
+        "strap_title": options.strap_title,
+        "strap_subtitle": options.strap_subtitle,
     }

@@ -89,6 +89,8 @@ class DubWork:
         return Style(
             reading=reading if job.has_script else None,
             articulation=Articulation(openness=job.openness, smoothness=job.smoothness),
+            title=job.strap_title,
+            subtitle=job.strap_subtitle,
         )
 
     def _dub(self, anchor: Anchor, progress: Progress) -> DubResult:

@@ -75,6 +75,9 @@ class Work:
     """How words of the text are read; None: the user's own file, if there is one."""
     background: str | None = None
     """See :class:`newscaster.server.job_record.Job`."""
+    title: str | None = None
+    """Of the name strap."""
+    subtitle: str | None = None
 
     starts_processes: ClassVar[bool] = False
 
@@ -101,6 +104,8 @@ class Work:
                 reading=reading if is_text else None,
                 articulation=Articulation(openness=self.openness, smoothness=self.smoothness),
                 background=self.background,
+                title=self.title,
+                subtitle=self.subtitle,
             ),
             progress=partial(progress, ""),
         )

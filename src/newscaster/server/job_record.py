@@ -149,6 +149,9 @@ class Job:
     smoothness: float = 1.0
     background: str | None = None
     """A colour or "blur"; None: the footage's own."""
+    strap_title: str | None = None
+    """Title of the name strap; None: there is none."""
+    strap_subtitle: str | None = None
     pronunciations: Mapping[str, str] | None = None
     """Readings of words of the text, before those of the studio."""
     dub: DubJob | None = None

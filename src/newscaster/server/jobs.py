@@ -443,6 +443,8 @@ class JobQueue:
             timestamp=self._timestamp,
             pronunciations=words,
             background=job.background,
+            title=job.strap_title,
+            subtitle=job.strap_subtitle,
         )
 
     async def _make(self, job: Job, folder: Path) -> Mapping[str, Any]:

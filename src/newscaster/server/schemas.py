@@ -31,6 +31,17 @@ class SpeakOptions(_Delivery):
     anchor: str | None = Field(None, max_length=200, description="Id of the anchor (default: the first).")
 
 
+class JobOptions(SpeakOptions):
+    """An anchor in a video: how it speaks, and its name strap."""
+
+    strap_title: str | None = Field(
+        None, max_length=200, description="Title of a name strap in the lower third, such as a name."
+    )
+    strap_subtitle: str | None = Field(
+        None, max_length=200, description="Second line of the name strap, such as an office."
+    )
+
+
 class _Words(_Schema):
     """How words of texts are read."""
 
@@ -107,11 +118,11 @@ class VoiceSample(_Words):
     anchor: str | None = Field(None, max_length=200, description="Id of the anchor (default: the first).")
 
 
-class NewJob(SpeakOptions, Text, _Words, _Scene):
+class NewJob(JobOptions, Text, _Words, _Scene):
     """A video of a script."""
 
 
-class NewAudioJob(SpeakOptions, _Scene):
+class NewAudioJob(JobOptions, _Scene):
     """A video of an audio file."""
 
     title: str = Field("Audio file", min_length=1, max_length=80, description="Title in lists.")
@@ -163,7 +174,7 @@ class NewFootageAnchor(Footage):
     )
 
 
-class DubSettings(SpeakOptions):
+class DubSettings(JobOptions):
     """A video to dub, and how speech and video are put together."""
 
     video: str = Field(max_length=64, description="Id of an uploaded video.")
