@@ -172,6 +172,8 @@ def test_long_names(folder: Path, run: Run) -> None:
         ["clips", "FOLDER/CAFE.anchor", "FOLDER/noCAFE.mp4", "--add", "nod=0-1"],
         ["withdraw", "FOLDER/CAFE.anchor", "--reason", "CAFE"],
         [*DUB, "FOLDER/noCAFE.mp4", "--cache", "FOLDER/CAFE"],
+        [*DUB, "FOLDER/CAFE.wav", "--title", "CAFE"],
+        [*DUB, "FOLDER/CAFE.wav", "--title", "Ada", "--subtitle", "CAFE"],
         [*DUB, "FOLDER/CAFE.wav", "--script", "FOLDER/noCAFE.srt"],
         ["evaluate", "FOLDER/noCAFE.anchor", "FOLDER/CAFE.wav", "--save-videos", "FOLDER/CAFE"],
         ["evaluate", "FOLDER/CAFE.anchor", "FOLDER/noCAFE.mp4"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -91,6 +92,22 @@ def test_a_track_reads_back(tmp_path: Path, suffix: str, codec: str) -> None:
     assert found_language in ("deu", "ger")  # ISO 639-2 has both
     assert sum(1 for _ in read_frames(path)) == 50
     assert measure_audio(path).seconds == pytest.approx(2.0, abs=0.07)
+
+
+def test_cues_at_the_top_of_a_track(tmp_path: Path) -> None:
+    """As players read it: an override code in Matroska, settings in WebM. MP4 has no place for it."""
+    cues = [replace(CUES[0], at_top=True), CUES[1]]
+    for suffix in (".mkv", ".webm", ".mp4"):
+        path = tmp_path / f"x{suffix}"
+        write_video(path, moving_pattern(50), fps=Fraction(25), audio=None, subtitles=Subtitles(cues=cues))
+    plain = [(c.start_ms, c.stop_ms - c.start_ms, "\n".join(c.lines)) for c in CUES[:2]]
+    first, second = shown(tmp_path / "x.mkv")[2]
+    assert (first[2], second) == (r"{\an8}" + plain[0][2], plain[1])
+    assert shown(tmp_path / "x.mp4")[2] == plain
+    with av.open(str(tmp_path / "x.webm")) as container:
+        packets = [p for p in container.demux(container.streams.subtitles) if p.size]
+        settings = [bytes(p.get_sidedata("webvtt_settings")) for p in packets]
+    assert settings == [b"line:0", b""]
 
 
 def test_a_track_without_a_word(tmp_path: Path) -> None:

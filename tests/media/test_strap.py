@@ -98,3 +98,28 @@ def test_right_to_left_without_the_library_is_refused(monkeypatch: pytest.Monkey
 def test_texts_that_cannot_be(title: str, subtitle: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Strap(title, subtitle, size=(360, 288))
+
+
+def test_wide_texts_are_folded_where_they_are_narrowest() -> None:
+    long, short = "Alexandra of Northumberland and Kent", "Envoy"
+    whole = Strap(long, short, size=SIZES[1])
+    folded = Strap(long, short, size=SIZES[1], max_width=whole.size[0] - 2)
+    assert folded.size[0] < 0.7 * whole.size[0]
+    assert whole.size[1] < folded.size[1] < 2 * whole.size[1], "the subtitle keeps its line"
+    assert Strap(long, short, size=SIZES[1], max_width=whole.size[0]).size == whole.size
+    assert (
+        Strap("Northumberland", size=SIZES[1], max_width=2).size
+        == Strap("Northumberland", size=SIZES[1]).size
+    )
+
+
+def test_both_lines_of_a_folded_text_are_drawn() -> None:
+    size = SIZES[1]
+    made, drawn = image(size), Strap("Alexandra Northumberland", size=size, max_width=200)
+    drawn.put_on(made, (0, 0))
+    width, height = drawn.size
+    ink = (made.planes[0][:height, 8:width].astype(int) > 150).any(axis=1)
+    rows = np.flatnonzero(np.diff(ink.astype(int)))
+    assert len(rows) >= 4, "two lines, and paper between them"
+    assert not ink[:4].any()
+    assert not ink[-4:].any()

@@ -488,3 +488,40 @@ def test_a_background_behind_the_person_alone(
     for index in (5, FRAMES + PATTERN + 5):
         assert alphas[index][:40, :60].max() < 8
         assert alphas[index][120:180, 125:165].min() > 240  # the face
+
+
+@pytest.mark.slow
+def test_a_name_strap_is_on_all_frames_while_it_is_seen(
+    anchor: Anchor, video: Path, speech: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on frames that are not rewritten, which stay as they are outside of it."""
+    written = Written(monkeypatch)
+    style = Style(label="", watermark=False, title="Jane", subtitle="Newsroom")
+    anchor.dub(video, speech, tmp_path / "out.mp4", style=style, options=DubOptions(cache=cache))
+    own = [frame.planes[0] for frame in media.read_yuv_frames(video)]
+    changes = [np.argwhere(own[index] != written.luma[index]) for index in range(FRAMES, FRAMES + PATTERN)]
+    boxes = {(*change.min(axis=0).tolist(), *change.max(axis=0).tolist()) for change in changes}
+    (top, left, bottom, right) = min(boxes)
+    height, width = own[0].shape
+    assert top > height / 2
+    assert bottom < 0.95 * height
+    assert left < width / 3
+    assert right < 0.95 * width
+    assert all(len(change) > 0.9 * (bottom - top) * (right - left) for change in changes)
+    box = np.s_[top : bottom + 1, left : right + 1]
+    assert np.abs(own[0][box].astype(int) - written.luma[0][box]).mean() < 3, "not yet seen"
+
+
+@pytest.mark.parametrize(
+    ("style", "message"),
+    [
+        (Style(title="生成"), "cannot be drawn"),
+        (Style(subtitle="x"), "a subtitle is given without a title"),
+        (Style(label="é\n"), "the label 'é' has characters that cannot be drawn"),
+    ],
+)
+def test_texts_that_cannot_be_drawn_are_refused_before_any_work(
+    anchor: Anchor, tmp_path: Path, style: Style, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        anchor.dub(tmp_path / "no.mp4", tmp_path / "no.wav", tmp_path / "out.mp4", style=style)

@@ -10,6 +10,7 @@ import pytest
 from newscaster import cli, media
 from newscaster.errors import InputError
 from newscaster.face.topology import LANDMARKS, MOUTH
+from newscaster.media.strap import SCALES, Strap
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.labelling import PlacedLabel
 from newscaster.synthesis.name_strap import PlacedStrap, check_strap, place_strap
@@ -63,7 +64,24 @@ def test_long_texts_are_reduced_then_refused() -> None:
     short, long = (strap_and_label(name, mouth, corner).strap for name in ("J", "Alexandra Wellington-Smith"))
     assert long.size[1] < short.size[1]
     with pytest.raises(InputError, match=r"the title .* makes a name strap of \d+ pixels .* shorter title"):
-        strap_and_label("Alexandra Wellington-Smith " * 3, mouth, corner)
+        strap_and_label("Alexandra Wellington-Smith " * 6, mouth, corner)
+
+
+def test_texts_too_long_for_one_line_are_folded_at_their_place(caplog) -> None:
+    """Two lines at the bottom, rather than one line at the top."""
+    mouth, corner = (310, 390, 400, 420), (530, 522)
+    name = "Alexandra Wellington-Smith of Northumberland and Kent"
+    assert all(Strap(name, size=SIZE, scale=scale).size[0] > 480 for scale in SCALES)
+    placed = strap_and_label(name, mouth, corner)
+    assert placed.box[1] > 288
+    assert placed.strap.size[1] > strap_and_label("Jane", mouth, corner).strap.size[1]
+    assert caplog.records == []
+
+
+def test_a_strap_at_the_top_is_a_warning(caplog) -> None:
+    placed = place_strap("Jane", "", face(20, 400, 700, 550), size=SIZE, fps=FPS)
+    assert placed.box[3] < 288
+    assert "the name strap of 'Jane' is at the top of the frames" in caplog.text
 
 
 def test_a_mouth_that_fills_the_frame_is_an_error() -> None:
@@ -82,6 +100,18 @@ def test_it_fades_in_and_out_within_the_video() -> None:
     assert placed.ending(50).opacity(50) == 0.0
     assert placed.ending(50).opacity(30) == 1.0
     assert placed.ending(5000) == placed
+
+
+@pytest.mark.parametrize("frames", [1, 10, 20, 24, 25, 30, 40, 50, 57, 58, 100, 500])
+def test_it_is_shown_whole_however_short_the_video(frames: int) -> None:
+    """For a second, or all of a shorter video; it never appears at once if there is time to fade."""
+    placed = place_strap("Jane", "", face(310, 390, 400, 420), size=SIZE, fps=FPS).ending(frames)
+    opacities = np.array([placed.opacity(number) for number in range(frames)])
+    assert (opacities == 1).sum() >= min(frames, 24)
+    if frames > 30:
+        assert opacities[0] == 0
+        assert opacities[-1] < 0.3
+    assert opacities[frames // 2 : 150].min(initial=1) >= min(opacities[-1], 1)
 
 
 def test_captions_make_room_while_it_is_seen() -> None:

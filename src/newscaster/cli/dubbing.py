@@ -27,6 +27,7 @@ from newscaster.cli.speaking import (
     reading_of,
     signature_line,
     signing_options,
+    strap_options,
     style_of,
     voice_options,
 )
@@ -177,6 +178,7 @@ TIME = _TimeType()
 @motion_option
 @crf_option(18)
 @background_option
+@strap_options
 @label_options
 @signing_options
 @engine_options

@@ -33,7 +33,7 @@ from newscaster.media.frame import (
 )
 from newscaster.media.kept_tracks import KINDS, KeptTracks, Kind, open_kept_tracks
 from newscaster.media.key_sampling import read_key_frames
-from newscaster.media.label import Label
+from newscaster.media.label import Label, check_label_text
 from newscaster.media.packets import PACKET_SAMPLES, OpusPackets, Vp8Packets
 from newscaster.media.piped import MARK_BYTES, PipedAudio, container_named
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
@@ -49,7 +49,7 @@ from newscaster.media.sink import (
     redact_url,
     write_live,
 )
-from newscaster.media.strap import Strap
+from newscaster.media.strap import Strap, check_strap_texts
 from newscaster.media.stream import (
     FrameMaker,
     LiveItem,
@@ -114,9 +114,11 @@ __all__ = [
     "YuvFrame",
     "atomic_write",
     "check_inputs_kept",
+    "check_label_text",
     "check_live_inputs",
     "check_output",
     "check_sequence",
+    "check_strap_texts",
     "computed_ahead",
     "container_named",
     "containers",

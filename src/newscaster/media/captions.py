@@ -5,14 +5,16 @@ Handles the formats. Leaves the words, their times and their lines to `speech`.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import av
 from av.container import OutputContainer
-from av.packet import Packet
+from av.packet import Packet, PacketSideData
 from av.subtitles.codeccontext import SubtitleCodecContext
 
 from newscaster.media.containers import Container
@@ -27,6 +29,8 @@ _TAG = re.compile(r"<(\s*[A-Za-z/!?][^<>]*)>")
 _CODE = re.compile(r"\{((?:\\|[A-Za-z]:)[^}]*)\}")
 _TOP = r"{\an8}"
 """Alignment at the top in SubRip, an extension that players know from ASS."""
+_TOP_LINE = "line:0"
+"""The same in WebVTT."""
 # The encoder of MP4's subtitles reads font and position of a track from this: white, at the bottom.
 SUBTITLE_STYLE = b"""[Script Info]
 ScriptType: v4.00+
@@ -49,7 +53,7 @@ class Cue:
     lines: tuple[str, ...]
     """Plain text: anything that looks like mark-up is shown literally."""
     at_top: bool = False
-    """Whether files place it at the top of the frame; a track inside a video has no place for that."""
+    """Whether it is placed at the top of the frame; text tracks of MP4 leave the place to the player."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +74,7 @@ class SubtitleTrack:
         self._output = output
         self._cues = iter(subtitles.cues)
         self._next = next(self._cues, None)
-        self._has_length = container.subtitle_codec == "mov_text"
+        self._codec = container.subtitle_codec
         self._stream = output.add_stream(container.subtitle_codec)
         language = subtitles.language
         self._stream.metadata["language"] = container.languages.get(language, language)
@@ -87,8 +91,14 @@ class SubtitleTrack:
 
     def _write(self, cue: Cue) -> None:
         text = "\n".join(_unmarked_lines(cue)).encode()
-        # A text sample of MP4 starts with its length (3GPP TS 26.245); the muxer fills the gaps between them.
-        packet = Packet(len(text).to_bytes(2, "big") + text if self._has_length else text)
+        if self._codec == "mov_text":
+            # A text sample starts with its length (3GPP TS 26.245); the muxer fills the gaps between them.
+            text = len(text).to_bytes(2, "big") + text
+        elif self._codec == "subrip" and cue.at_top and text:
+            text = _TOP.encode() + text
+        packet = Packet(text)
+        if self._codec == "webvtt" and cue.at_top:
+            packet.set_sidedata(_top_settings())
         packet.stream = self._stream
         packet.time_base = Fraction(1, 1000)
         packet.pts = packet.dts = cue.start_ms
@@ -122,10 +132,18 @@ def _sub_rip(cues: Sequence[Cue]) -> str:
 def _web_vtt(cues: Sequence[Cue]) -> str:
     blocks = ["WEBVTT\n\n"]
     for cue in cues:
-        times = f"{_clock(cue.start_ms, '.')} --> {_clock(cue.stop_ms, '.')}{' line:0' if cue.at_top else ''}"
+        settings = f" {_TOP_LINE}" if cue.at_top else ""
+        times = f"{_clock(cue.start_ms, '.')} --> {_clock(cue.stop_ms, '.')}{settings}"
         lines = (line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in _lines(cue))
         blocks.append("\n".join([times, *lines, "", ""]))
     return "".join(blocks)
+
+
+def _top_settings() -> PacketSideData:
+    """Return the settings of a WebVTT cue at the top, as FFmpeg reads them: PyAV cannot make them."""
+    file = f"WEBVTT\n\n00:00.000 --> 00:01.000 {_TOP_LINE}\n-\n".encode()
+    with av.open(io.BytesIO(file), "r", format="webvtt") as container:
+        return next(container.demux()).get_sidedata("webvtt_settings")
 
 
 def _lines(cue: Cue) -> Iterator[str]:

@@ -44,10 +44,10 @@ class Label:
 
     def __init__(self, text: str, *, size: tuple[int, int]) -> None:
         self.text = text.strip()
+        check_label_text(self.text)
         font = _font(max(_MIN_PIXELS, math.ceil(min(size) / _FRACTION)))
         self.letter_px = _height(font)
         """Height of a capital."""
-        self._check(font)
         self.margin = round(0.3 * self.letter_px) * 2
         """Distance from the edges of the frame, in pixels."""
         left, top, right, bottom = font.getbbox(self.text)
@@ -99,19 +99,22 @@ class Label:
             )
         return self._factors[key]
 
-    def _check(self, font: ImageFont.FreeTypeFont) -> None:
-        if not self.text or len(self.text.splitlines()) > 1:
-            raise InputError(
-                f"the label is {quoted(self.text)}; expected one line of text, such as 'AI-generated'"
-            )
-        missing_mask = bytes(font.getmask(_MISSING_CHARACTER))
-        if odd := sorted(
-            {letter for letter in self.text if bytes(font.getmask(letter)) == missing_mask} - {" "}
-        ):
-            raise InputError(
-                f"the label {quoted(self.text)} has characters that cannot be drawn: {' '.join(odd)}. "
-                "Accepted are printable ASCII characters"
-            )
+
+def check_label_text(text: str) -> None:
+    """Check the text of a label.
+
+    Raises:
+        InputError: it is empty or several lines, or has characters that cannot be drawn.
+    """
+    if not text or len(text.splitlines()) > 1:
+        raise InputError(f"the label is {quoted(text)}; expected one line of text, such as 'AI-generated'")
+    font = _font(_MIN_PIXELS)
+    missing_mask = bytes(font.getmask(_MISSING_CHARACTER))
+    if odd := sorted({letter for letter in text if bytes(font.getmask(letter)) == missing_mask} - {" "}):
+        raise InputError(
+            f"the label {quoted(text)} has characters that cannot be drawn: {' '.join(odd)}. "
+            "Accepted are printable ASCII characters"
+        )
 
 
 def _font(letter_px: int) -> ImageFont.FreeTypeFont:

@@ -9,6 +9,8 @@ Handles letters, bands and planes. Leaves position and timing to the caller.
     │  ├────────────────────────────┤
     │  │ Subtitle                   │   dark on light
     └──┴────────────────────────────┘
+
+A text that is wider than the room is folded into two lines of its band.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ SCALES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6)
 """Scales of a strap that are legible, the largest first."""
 _DARK, _LIGHT, _BAR = (22, 25, 31), (244, 245, 247), (200, 16, 46)
 _OPACITY = 0.94
+_BAND, _LINE = 2.1, 1.6
+"""Height of a band of one line, and of a further line, relative to capitals."""
 _MISSING_CHARACTER = "\U0010ffff"
 _IGNORED = frozenset({"Cf", "Zs"})
 """Categories of characters without a shape of their own: marks of direction, joiners, spaces."""
@@ -57,18 +61,25 @@ class Strap:
         subtitle: one line; empty: the strap is the title alone.
         size: width and height of the frames in pixels.
         scale: of the letters; 1 for short names.
+        max_width: a text that makes the strap wider, in pixels, is folded at a space; None: none is.
 
     Raises:
         InputError: a text is empty or several lines, or has characters that cannot be drawn.
     """
 
-    def __init__(self, title: str, subtitle: str = "", *, size: tuple[int, int], scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        title: str,
+        subtitle: str = "",
+        *,
+        size: tuple[int, int],
+        scale: float = 1.0,
+        max_width: int | None = None,
+    ) -> None:
         self.title, self.subtitle = (unicodedata.normalize("NFC", text.strip()) for text in (title, subtitle))
-        _check(self.title, "title", _BOLD)
-        if self.subtitle:
-            _check(self.subtitle, "subtitle", _REGULAR)
+        check_strap_texts(self.title, self.subtitle)
         self._mirrored = _is_right_to_left(self.title)
-        rows = _Rows(self.title, self.subtitle, smaller_side=min(size), scale=scale)
+        rows = _Rows(self.title, self.subtitle, smaller_side=min(size), scale=scale, max_width=max_width)
         colours, opacity = rows.draw(mirrored=self._mirrored)
         self._colours, self._opacity = colours, opacity
         self.size = (colours.shape[1], colours.shape[0])
@@ -118,38 +129,53 @@ class Strap:
 class _Rows:
     """The measures of a strap at one scale, in pixels."""
 
-    def __init__(self, title: str, subtitle: str, *, smaller_side: int, scale: float) -> None:
+    def __init__(
+        self, title: str, subtitle: str, *, smaller_side: int, scale: float, max_width: int | None
+    ) -> None:
         heights = [
             max(_MIN_PIXELS, math.ceil(scale * smaller_side / fraction))
             for fraction in (_TITLE_FRACTION, _SUBTITLE_FRACTION)
         ]
-        texts = [(title, _BOLD), (subtitle, _REGULAR)] if subtitle else [(title, _BOLD)]
-        self._lines = [
-            (text, _font(name, round(height / _CAPITALS)), height)
-            for (text, name), height in zip(texts, heights, strict=False)
-        ]
         capital = heights[0]
         self._bar, self._aside = _even(0.35 * capital), round(0.75 * capital)
-        self._bands = [_even(2.1 * height) for _, _, height in self._lines]
-        widest = max(math.ceil(font.getlength(text)) for text, font, _ in self._lines)
-        self.width = _even(self._bar + 2 * self._aside + widest)
+        around = self._bar + 2 * self._aside
+        texts = [(title, _BOLD), (subtitle, _REGULAR)] if subtitle else [(title, _BOLD)]
+        self._bands = []
+        """Of each text: its lines, their font, and the height of capitals."""
+        for (text, name), height in zip(texts, heights, strict=False):
+            font = _font(name, round(height / _CAPITALS))
+            is_wide = max_width is not None and _even(around + font.getlength(text)) > max_width
+            self._bands.append((_folded(text, font) if is_wide else [text], font, height))
+        widest = max(font.getlength(line) for lines, font, _ in self._bands for line in lines)
+        self.width = _even(around + math.ceil(widest))
 
     def draw(self, *, mirrored: bool) -> tuple[ImageU8, ArrayF32]:
         """Return colours (H, W, 3) and opacities (H, W)."""
-        image = Image.new("RGB", (self.width, sum(self._bands)), _DARK)
+        bands = [_even((_BAND + _LINE * (len(lines) - 1)) * capital) for lines, _, capital in self._bands]
+        image = Image.new("RGB", (self.width, sum(bands)), _DARK)
         draw = ImageDraw.Draw(image)
+        side = self.width - self._bar - self._aside if mirrored else self._bar + self._aside
         top = 0
-        for (text, font, height), band, (paper, ink) in zip(
-            self._lines, self._bands, ((_DARK, _LIGHT), (_LIGHT, _DARK)), strict=False
+        for (lines, font, capital), band, (paper, ink) in zip(
+            self._bands, bands, ((_DARK, _LIGHT), (_LIGHT, _DARK)), strict=False
         ):
             draw.rectangle((0, top, self.width, top + band - 1), fill=paper)
-            baseline = top + (band + height) // 2
-            place = (self.width - self._bar - self._aside if mirrored else self._bar + self._aside, baseline)
-            draw.text(place, text, fill=ink, font=font, anchor="rs" if mirrored else "ls")
+            rest = round(_LINE * capital) * (len(lines) - 1)
+            baseline = top + (band - rest + capital) // 2
+            for number, line in enumerate(lines):
+                place = (side, baseline + number * round(_LINE * capital))
+                draw.text(place, line, fill=ink, font=font, anchor="rs" if mirrored else "ls")
             top += band
         left = self.width - self._bar if mirrored else 0
         draw.rectangle((left, 0, left + self._bar - 1, top - 1), fill=_BAR)
         return np.array(image, np.uint8), np.full((top, self.width), _OPACITY, np.float32)
+
+
+def _folded(text: str, font: ImageFont.FreeTypeFont) -> list[str]:
+    """Return a text in the two lines whose wider one is narrowest; one line if it has no space."""
+    words = text.split()
+    pairs = [[" ".join(words[:count]), " ".join(words[count:])] for count in range(1, len(words))]
+    return min(pairs, key=lambda pair: max(map(font.getlength, pair)), default=[text])
 
 
 def _blend(plane: npt.NDArray[Any], samples: ArrayF32, opacity: ArrayF32) -> None:
@@ -172,6 +198,17 @@ def _is_right_to_left(text: str) -> bool:
     directions = [unicodedata.bidirectional(letter) for letter in text]
     strong = [direction for direction in directions if direction in ("L", "R", "AL")]
     return bool(strong) and strong[0] != "L"
+
+
+def check_strap_texts(title: str, subtitle: str) -> None:
+    """Check the texts of a strap; an empty subtitle is none.
+
+    Raises:
+        InputError: a text is empty or several lines, or has characters that cannot be drawn.
+    """
+    _check(title, "title", _BOLD)
+    if subtitle:
+        _check(subtitle, "subtitle", _REGULAR)
 
 
 def _check(text: str, name: str, font_name: str) -> None:

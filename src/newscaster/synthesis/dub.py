@@ -22,6 +22,8 @@ from newscaster.synthesis.dub_report import check_report, is_page, write_people_
 from newscaster.synthesis.dub_roles import Role, Speeches, open_speeches
 from newscaster.synthesis.dub_video import DubbedVideo
 from newscaster.synthesis.faces_found import face_images, write_faces
+from newscaster.synthesis.labelling import check_label
+from newscaster.synthesis.name_strap import check_strap
 from newscaster.synthesis.options import Outputs, SigningOptions, Style
 from newscaster.synthesis.output_paths import OutputPaths, inputs_of
 from newscaster.synthesis.own_audio import measure_own_lag
@@ -121,6 +123,8 @@ class _Job:
         """Check files and options before any work."""
         for role in roles:
             role.check()
+        check_strap(self.style.title, self.style.subtitle)
+        check_label(self.style.label)
         background = Background.of(self.style.background)
         inputs = [*self._inputs(roles), (None if background is None else background.path, "the background")]
         self.paths.check(inputs, background=background)

@@ -2,9 +2,9 @@
 
 ::
 
-    decoded frames ─► mouth of the first person ─► mouth of the next ─► label, watermark ─► encoder
+    decoded frames ─► mouth of the first person ─► mouth of the next ─► overlays ─► encoder
 
-Frames in which no mouth is rewritten keep every decoded sample.
+Frames in which no mouth is rewritten keep every decoded sample, except for a name strap.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from newscaster.synthesis.frames import render_mouths
 from newscaster.synthesis.labelling import label_text, place_label
 from newscaster.synthesis.motion import frame_count
 from newscaster.synthesis.motion_log import MotionLog, SynthesisedFrames, save_logs
+from newscaster.synthesis.name_strap import strap_of
 from newscaster.synthesis.options import Outputs, Style
 from newscaster.synthesis.output_paths import OutputPaths
 from newscaster.synthesis.overlays import Overlays
@@ -88,7 +89,7 @@ class DubbedVideo:
         order = extended_order(targets, total, self.options.extend)
         weights = np.stack([target.weights[order] for target in targets])
         rewritten = np.asarray((weights > 0).any(axis=0))
-        overlays = self._overlays(targets)
+        overlays = self._overlays(targets).ending(total)
         reasons = [target.reasons() for target in targets]
         kept = kept_frames(reasons, order)
         strip = self._strip(targets, order, kept)
@@ -127,8 +128,8 @@ class DubbedVideo:
         finished = _marked(frames, rewritten, overlays)
         if strip is not None:
             finished = strip.after(finished)
-        count = self._encode(_counted(finished, total, progress), audio, tracks, finish)
-        self._write_beside(mouths)
+        count = self._encode(_counted(finished, total, progress), audio, tracks, overlays, finish)
+        self._write_beside(mouths, overlays)
         return WrittenVideo(
             frames=count,
             rewritten=int(rewritten.sum()),
@@ -146,6 +147,7 @@ class DubbedVideo:
         frames: Iterable[media.YuvFrame],
         audio: Path | None,
         tracks: DubTracks,
+        overlays: Overlays,
         finish: Callable[[Path], None],
     ) -> int:
         synthetic = any(speech.synthetic for speech in self.speeches.spoken)
@@ -155,7 +157,7 @@ class DubbedVideo:
             fps=self._fps,
             audio=audio,
             metadata=tracks.tags(self.people, synthetic_voice=synthetic),
-            subtitles=self._subtitles,
+            subtitles=self._subtitles(overlays),
             kept=tracks.kept,
             audio_tags=tracks.audio_tags(language=self._language, keeps_speaker=self._keeps_own_audio),
             codec=tracks.codec,
@@ -163,12 +165,12 @@ class DubbedVideo:
             finish=finish,
         )
 
-    def _write_beside(self, mouths: Sequence[DubbedMouth]) -> None:
+    def _write_beside(self, mouths: Sequence[DubbedMouth], overlays: Overlays) -> None:
         save_logs([mouth.log for mouth in mouths], fps=self._fps)
         if self.paths.speech is not None:
             media.copy_as_wav(self.speeches.audible.audio_file, self.paths.speech)
         for path in self.paths.captions:
-            media.write_captions(path, self._cues)
+            media.write_captions(path, self._cues(overlays))
 
     @cached_property
     def _first(self) -> media.YuvFrame:
@@ -265,15 +267,16 @@ class DubbedVideo:
         return FrameStrip([target.track for target in targets], order, kept)
 
     def _overlays(self, targets: Sequence[VideoTarget]) -> Overlays:
-        """Return the label and the watermark, which are put on once, however many mouths are new."""
+        """Return label, name strap and watermark, which are put on once, however many mouths are new."""
         label = watermark = None
+        landmarks, size = [target.landmarks for target in targets], self._track.size
+        every = landmarks[0] if len(landmarks) == 1 else np.concatenate(landmarks)
         if (text := self._label_text) is not None:
-            landmarks = [target.landmarks for target in targets]
-            every = landmarks[0] if len(landmarks) == 1 else np.concatenate(landmarks)
-            label = place_label(text, every, size=self._track.size)
+            label = place_label(text, every, size=size)
+        strap = strap_of(self.style, every, size=size, fps=self._fps, label=label)
         if self.style.watermark:
             watermark = Watermark(self.people[0].origin.person_id, like=self._first)
-        return Overlays(label=label, watermark=watermark)
+        return Overlays(label=label, strap=strap, watermark=watermark)
 
     @property
     def _label_text(self) -> str | None:
@@ -323,18 +326,16 @@ class DubbedVideo:
             languages.add(reading.language)
         return languages.pop() if len(languages) == 1 else None
 
-    @property
-    def _cues(self) -> list[media.Cue]:
-        """Captions of the one speech, if it is read aloud."""
-        return caption_cues(self.speeches.spoken[0].sentences)
+    def _cues(self, overlays: Overlays) -> list[media.Cue]:
+        """Return captions of the one speech, if it is read aloud, clear of the name strap."""
+        return overlays.free_cues(caption_cues(self.speeches.spoken[0].sentences))
 
-    @property
-    def _subtitles(self) -> media.Subtitles | None:
+    def _subtitles(self, overlays: Overlays) -> media.Subtitles | None:
         if not self.outputs.subtitles:
             return None
         reading = next(role.reading for role in self.roles if role.is_read_aloud)
         language = reading.language if reading is not None else "eng"
-        return media.Subtitles(cues=self._cues, language=language)
+        return media.Subtitles(cues=self._cues(overlays), language=language)
 
     def _warnings(self, mouths: Sequence[DubbedMouth]) -> tuple[str, ...]:
         rests = self.style.articulation.rests
@@ -397,9 +398,9 @@ def _dubbed_face(mouth: DubbedMouth, order: ArrayI64, kept: tuple[KeptFrames, ..
 def _marked(
     frames: Iterable[media.YuvFrame], rewritten: ArrayBool, overlays: Overlays
 ) -> Iterator[media.YuvFrame]:
-    """Mark the frames that are rewritten; the others stay as they are."""
-    for is_new, frame in zip(rewritten.tolist(), frames, strict=False):
-        yield overlays.put_on(frame) if is_new else frame
+    """Put overlays on frames; those that are not rewritten get the name strap alone."""
+    for number, (is_new, frame) in enumerate(zip(rewritten.tolist(), frames, strict=False)):
+        yield overlays.put_on(frame, number, is_synthetic=is_new)
 
 
 def _counted(

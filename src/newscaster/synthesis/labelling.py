@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from newscaster.media import Label, YuvFrame
+from newscaster.media import Label, YuvFrame, check_label_text
 from newscaster.texts import check_unicode
 from newscaster.types import ArrayF64, ArrayFloat
 
@@ -45,6 +45,17 @@ class PlacedLabel:
     def put_on(self, image: YuvFrame) -> None:
         """Draw the label on a frame, in place."""
         self.label.put_on(image, self.corner)
+
+
+def check_label(label: str | None) -> None:
+    """Check the text of the label; empty or None needs no check.
+
+    Raises:
+        InputError: it is not valid UTF-8, is several lines or has characters that cannot be drawn.
+    """
+    check_unicode(label or "", "the label")
+    if label is not None and label.strip():
+        check_label_text(label.strip())
 
 
 def label_text(label: str | None, *, bundled: bool) -> str | None:

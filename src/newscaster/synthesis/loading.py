@@ -45,7 +45,7 @@ from newscaster.synthesis.labelling import place_label
 from newscaster.synthesis.live_rendering import LiveRenderer
 from newscaster.synthesis.motion import MotionStream
 from newscaster.synthesis.motion_log import SynthesisedFrames
-from newscaster.synthesis.name_strap import check_strap, place_strap
+from newscaster.synthesis.name_strap import strap_of
 from newscaster.synthesis.nods import NodOrder
 from newscaster.synthesis.options import Style
 from newscaster.synthesis.overlays import Overlays
@@ -168,13 +168,9 @@ class LoadedAnchor(LoadedPerson):
         Raises:
             InputError: a text cannot be drawn, or is too long.
         """
-        check_strap(style.title, style.subtitle)
         text, landmarks, size = self.label_text(style), self.target.landmarks, self.info.size
         label = None if text is None else place_label(text, landmarks, size=size)
-        strap = None
-        if style.title:
-            subtitle, fps = style.subtitle or "", self.info.fps
-            strap = place_strap(style.title, subtitle, landmarks, size=size, fps=fps, label=label)
+        strap = strap_of(style, landmarks, size=size, fps=self.info.fps, label=label)
         return Overlays(label=label, strap=strap, watermark=self.watermark if style.watermark else None)
 
     def statement(

@@ -104,7 +104,7 @@ class Style:
     anchor, none on others."""
     title: str | None = None
     """Title of a name strap in the lower third, such as a name: shown from 0.5 to 7 s of the video, away from
-    mouth and label. None or empty: no strap. Dubbed videos have none."""
+    mouth and label. None: no strap."""
     subtitle: str | None = None
     """Second line of the name strap, such as an office."""
     watermark: bool = True

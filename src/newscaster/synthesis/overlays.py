@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from newscaster.media import YuvFrame
+from newscaster.media import Cue, YuvFrame
 from newscaster.synthesis.labelling import PlacedLabel
 from newscaster.synthesis.name_strap import PlacedStrap
 from newscaster.watermark import Watermark
@@ -23,13 +23,20 @@ class Overlays:
         """Return the overlays of a video of so many frames."""
         return self if self.strap is None else replace(self, strap=self.strap.ending(frames))
 
-    def put_on(self, image: YuvFrame, number: int = 0) -> YuvFrame:
-        """Apply the overlays to frame `number` of a video, in place; return it."""
-        if self.label is not None:
+    def free_cues(self, cues: Sequence[Cue]) -> list[Cue]:
+        """Return captions, those that are shown together with the strap at the other edge."""
+        return list(cues) if self.strap is None else self.strap.free_cues(cues)
+
+    def put_on(self, image: YuvFrame, number: int = 0, *, is_synthetic: bool = True) -> YuvFrame:
+        """Apply the overlays to frame `number` of a video, in place; return it.
+
+        Label and watermark are for frames that are synthetic.
+        """
+        if self.label is not None and is_synthetic:
             self.label.put_on(image)
         if self.strap is not None:
             self.strap.put_on(image, number)
-        if self.watermark is not None:
+        if self.watermark is not None and is_synthetic:
             self.watermark.put_on(image)
         return image
 

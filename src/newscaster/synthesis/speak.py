@@ -159,15 +159,13 @@ class _Video:
         self.log.save(fps=self.anchor.info.fps)
         if self.paths.speech is not None:
             media.copy_as_wav(self.speech.audio_file, self.paths.speech)
-        strap = self.marks.ending(self.total).strap
-        cues = self._cues if strap is None else strap.free_cues(self._cues)
         for path in self.paths.captions:
-            media.write_captions(path, cues)
+            media.write_captions(path, self._cues)
 
     @property
     def _cues(self) -> list[media.Cue]:
-        """Captions of a text; empty for other speech."""
-        return caption_cues(self.speech.sentences)
+        """Captions of a text, clear of the name strap; empty for other speech."""
+        return self.marks.ending(self.total).free_cues(caption_cues(self.speech.sentences))
 
     @property
     def _subtitles(self) -> media.Subtitles | None:
