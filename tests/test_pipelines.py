@@ -23,7 +23,14 @@ from broken_networks import broken
 from footage import RAW, accept_short_footage, babble, make_up_faces, shorten_target, write_footage
 from making_mouths import TINY
 from newscaster import pipelines
-from newscaster.errors import AnchorError, InputError, MediaError, MissingExtraError, OutputError
+from newscaster.errors import (
+    AnchorError,
+    FootageError,
+    InputError,
+    MediaError,
+    MissingExtraError,
+    OutputError,
+)
 from newscaster.formats.anchor import MATTE, SPEECH_ENCODER, AnchorFile
 from newscaster.formats.dataset import Dataset, write_audio_fits
 from newscaster.formats.named_clips import ClipTimes
@@ -439,6 +446,26 @@ def test_missing_footage_comes_before_a_missing_extra(tmp_path: Path, monkeypatc
             newscaster.train(footage, tmp_path / "a.anchor", consent="Ada agreed.")
         with pytest.raises(MediaError, match="no such file"):
             newscaster.check(footage)
+        with pytest.raises(MediaError, match="no such file"):
+            newscaster.evaluate("builtin", footage)
+        with pytest.raises(MediaError, match=r"no such file: '.*gone\.mp4'"):
+            newscaster.train([tmp_path], tmp_path / "a.anchor", consent="Ada.", target=tmp_path / "gone.mp4")
+
+
+def test_a_photograph_is_no_footage(tmp_path: Path) -> None:
+    """The message says what can be made of it."""
+    photo, out = tmp_path / "face.png", tmp_path / "out.mp4"
+    photo.touch()
+    anchor = newscaster.open()
+    for use in (
+        lambda: newscaster.check(photo),
+        lambda: newscaster.evaluate("builtin", [photo]),
+        lambda: newscaster.train([tmp_path], tmp_path / "a.anchor", consent="Ada.", target=photo),
+        lambda: anchor.dub(photo, tmp_path / "no.wav", out),
+        lambda: newscaster.dub(photo, [newscaster.Speaker(consent="Ada agreed.")], out),
+    ):
+        with pytest.raises(FootageError, match=r"is a photograph; .* newscaster train PHOTOGRAPH -o NAME"):
+            use()
 
 
 def test_training_needs_its_extra(tmp_path: Path, monkeypatch) -> None:

@@ -134,7 +134,9 @@ def evaluate(
     from newscaster.evaluation.evaluate import evaluate as measure
     from newscaster.evaluation.evaluate import need_extra
     from newscaster.evaluation.page import evaluation_page
+    from newscaster.formats.anchor import AnchorFile, anchor_path
     from newscaster.media import atomic_write, check_inputs_kept, check_output
+    from newscaster.prepare import need_footage
     from newscaster.reports.page import PAGE_SUFFIXES, need_jinja, write_page
     from newscaster.synthesis.anchor import Anchor
     from newscaster.synthesis.articulation import AS_TRAINED
@@ -144,12 +146,15 @@ def evaluate(
             f"--timestamp is {quoted(timestamp)}, but no videos are kept that could be signed. Add "
             "--save-videos DIR, or omit --timestamp"
         )
-    need_extra()
     if report is not None:
         check_output(Path(report), suffixes=PAGE_SUFFIXES)
-        need_jinja()
     if json_file is not None:
         check_output(Path(json_file), suffixes=(".json",))
+    AnchorFile(anchor_path(anchor))
+    need_footage(footage)
+    need_extra()
+    if report is not None:
+        need_jinja()
     opened = Anchor.open(anchor)
     outputs = [Path(path) for path in (report, json_file) if path is not None]
     check_inputs_kept(outputs, [*_named(footage, "the footage"), (opened.path, "the anchor")])
@@ -303,7 +308,7 @@ def _photo(footage: Footage) -> Path | None:
     Raises:
         InputError: there are several files, and one is a photograph.
     """
-    from newscaster.synthesis.photo_anchor import is_photo
+    from newscaster.prepare.clips import is_photo
 
     paths = [Path(path) for path in ([footage] if isinstance(footage, str | Path) else footage)]
     photos = [path for path in paths if is_photo(path)]
@@ -319,9 +324,12 @@ def _check_clips(clips: Sequence[ClipTimes], footage: Footage, target: Path | st
     """Return the file that named clips are parts of; None: there are none.
 
     Raises:
-        InputError: the footage is not one file; the target is synthetic; two clips have one name.
+        InputError: the footage is not one file; the target is synthetic; two clips have one name, or one
+            reaches beyond the footage.
+        MediaError: the footage is missing or damaged.
     """
     from newscaster.formats.named_clips import check_names
+    from newscaster.synthesis.clip_editing import check_parts
 
     if not clips:
         return None
@@ -337,6 +345,7 @@ def _check_clips(clips: Sequence[ClipTimes], footage: Footage, target: Path | st
             f"--clip names parts of one file, and the footage is {len(paths)} files or folders. Give one "
             "file; or add clips afterwards: newscaster clips ANCHOR FOOTAGE --add NAME=START-STOP"
         )
+    check_parts(paths[0], clips)
     return paths[0]
 
 
@@ -378,6 +387,8 @@ def _checked_folder(
     check_output(out, suffixes=(".anchor",))
     check_labels(name or shown(out.stem), attribution)
     prepare.need_footage(footage)
+    if target is not None and target != SYNTHETIC:
+        prepare.need_video(Path(target))
     inputs = [
         *_named(footage, "the footage"),
         (None if target == SYNTHETIC else target, "the target video"),

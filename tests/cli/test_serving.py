@@ -229,3 +229,17 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "aiortc" else find(name))
     assert cli.run(["serve"]) == 2
     assert "pip install 'newscaster[serve]'" in capsys.readouterr().err
+    for arguments, expected in (
+        (["--port", "99999"], "error: --port is 99999"),
+        (["--token", "short"], "error: the token has 5 characters"),
+        (["none.anchor"], "error: no such file: 'none.anchor'"),
+    ):
+        assert cli.run(["serve", *arguments]) == 2
+        assert capsys.readouterr().err.startswith(expected), "arguments are checked before packages"
+
+
+def test_settings_need_no_web_stack() -> None:
+    """Arguments are checked on machines without it."""
+    code = "import sys, newscaster.server.settings as s; print({'fastapi', 'uvicorn'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("set()\n", "")

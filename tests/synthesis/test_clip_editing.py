@@ -11,7 +11,7 @@ import pytest
 import newscaster
 from faces import talking
 from newscaster import media
-from newscaster.errors import FootageError, InputError
+from newscaster.errors import FootageError, InputError, MediaError
 from newscaster.face.crop import FaceCrop
 from newscaster.face.head_pose import Head
 from newscaster.formats.anchor import BUNDLED, TARGET, AnchorFile
@@ -152,7 +152,6 @@ def test_a_stored_matte_covers_the_clip(
     ("text", "changes", "error", "message"),
     [
         ("nod=0.6-1.2", {}, InputError, "'nod' ends at 1.2 s, but '.*' ends at 1.00 s"),
-        ("nod=0-0.8", {"size": (64, 64)}, InputError, "has frames of 64x64 pixels; expected .* 96x80"),
         ("nod=0-0.8", {"cuts": (5,)}, InputError, "'nod' has a cut at 0.20 s"),
         (
             "nod=0-0.8",
@@ -173,6 +172,27 @@ def test_footage_that_cannot_be_a_clip(
 ) -> None:
     with pytest.raises(error, match=message):
         tracked(monkeypatch, footage, text, **changes)
+
+
+def test_footage_is_checked_before_any_work(
+    anchor: Path, footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the anchor's face is measured nor the footage tracked."""
+    for name in ("_descriptor", "track_part"):
+        monkeypatch.setattr(clip_editing, name, lambda *_, **__: pytest.fail("work was done"))
+    photo = tmp_path / "face.png"
+    photo.touch()
+    larger = tmp_path / "larger.mp4"
+    frames = (np.zeros((96, 128, 3), np.uint8) for _ in range(30))
+    larger.write_bytes(media.encode_target(frames, Fraction(25)))
+    for path, text, error, message in (
+        (tmp_path / "no.mp4", "nod=0-0.8", MediaError, r"no such file: '.*no\.mp4'"),
+        (photo, "nod=0-0.8", FootageError, r"is a photograph; expected a video\. Make an anchor of it"),
+        (larger, "nod=0-0.8", InputError, "has frames of 128x96 pixels; expected .* 96x80"),
+        (footage, "nod=0.6-1.2", InputError, r"'nod' ends at 1\.2 s, but '.*' ends at 1\.00 s"),
+    ):
+        with pytest.raises(error, match=message):
+            edit_clips(anchor, add=[times(text)], footage=path)
 
 
 def test_a_part_beyond_the_footage(footage: Path) -> None:

@@ -20,12 +20,13 @@ from newscaster.face.mouth_basis import MouthBasis, closed_shape, mouth_shapes, 
 from newscaster.face.references import References
 from newscaster.face.topology import INNER_LIPS, MOUTH, OUTER_LIPS
 from newscaster.formats.anchor import AnchorFile
+from newscaster.prepare.clips import is_photo
 from newscaster.speech.stress import stressed_times
 from newscaster.still.head_motion import HeadMotion
 from newscaster.still.target import StillTarget
 from newscaster.synthesis.base_motion import base_motion
 from newscaster.synthesis.nods import NodOrder
-from newscaster.synthesis.photo_anchor import KnownFace, is_photo, write_photo_anchor
+from newscaster.synthesis.photo_anchor import KnownFace, write_photo_anchor
 from tiny_anchor import speech_like
 
 SIZE = (240, 260)

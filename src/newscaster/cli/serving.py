@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -133,13 +134,7 @@ def serve(
     it contains the API token.
     """
     numpy_on_one_thread()
-    from importlib.util import find_spec
-
-    for module, package in _EXTRA.items():
-        if find_spec(module) is None:
-            raise MissingExtraError(purpose="The live studio", extra="serve", package=package)
     from newscaster.formats.anchor import BUNDLED, BUNDLED_ANCHORS
-    from newscaster.server.app import serve as serve_until_stopped
     from newscaster.server.settings import Limits, Settings, default_folder, new_token
 
     if no_token and context.get_parameter_source("token") is ParameterSource.COMMANDLINE:
@@ -156,6 +151,9 @@ def serve(
     is_new_token = token is None and not no_token
     if is_new_token and settings.is_loopback:
         settings = replace(settings, token=new_token())
+    _check_anchors(settings.anchors)
+    _need_extra()  # after the arguments, whose errors are the user's own
+    from newscaster.server.app import serve as serve_until_stopped
 
     def started(address: str) -> None:
         if is_new_token:
@@ -172,6 +170,33 @@ def serve(
         except NewscasterError as error:
             logging.getLogger("newscaster.cli").error("%s", error)
             context.exit(EXIT_ERROR)
+
+
+def _check_anchors(places: Sequence[str]) -> None:
+    """Check the anchors that are files.
+
+    Raises:
+        AnchorError: one is missing or damaged.
+    """
+    from newscaster.formats.anchor import AnchorFile, anchor_path, bundled_name
+    from newscaster.stores.remote import is_url, local_path
+
+    for place in places:
+        if bundled_name(place) is None and not is_url(place):
+            AnchorFile(anchor_path(local_path(place)))
+
+
+def _need_extra() -> None:
+    """Check that the packages of the studio are installed, without importing them.
+
+    Raises:
+        MissingExtraError: one is missing.
+    """
+    from importlib.util import find_spec
+
+    for module, package in _EXTRA.items():
+        if find_spec(module) is None:
+            raise MissingExtraError(purpose="The live studio", extra="serve", package=package)
 
 
 def _private(folder: Path) -> Path:

@@ -35,6 +35,11 @@ _NTSC_TOLERANCE = 0.015
 """Maximum difference from 29.97 fps of rates that are closer to it than to 30."""
 
 
+PHOTO_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif"}
+)
+
+
 @dataclass(frozen=True)
 class Footage:
     """One file of footage."""
@@ -169,8 +174,18 @@ def find_footage(footage: Path | str | Iterable[Path | str]) -> tuple[list[Foota
     return list(files.values()), skipped
 
 
+def is_photo(path: Path) -> bool:
+    """Return whether a file is a still image, by its suffix."""
+    return path.suffix.lower() in PHOTO_SUFFIXES
+
+
 def need_footage(footage: Path | str | Iterable[Path | str]) -> list[Path]:
-    """Return the paths; raise MediaError if one of them does not exist. Nothing is opened."""
+    """Return the paths, each of a file or a folder. Nothing is opened.
+
+    Raises:
+        MediaError: one of them does not exist.
+        FootageError: one is a photograph.
+    """
     paths = [Path(path) for path in ([footage] if isinstance(footage, str | Path) else footage)]
     for path in paths:
         if not path.exists():
@@ -178,7 +193,24 @@ def need_footage(footage: Path | str | Iterable[Path | str]) -> list[Path]:
                 f"no such file or folder: '{path}'. Give video files of one person talking, or folders with "
                 f"such files"
             )
+        need_video(path)
     return paths
+
+
+def need_video(path: Path) -> None:
+    """Check, before any work, that a video exists. It is not opened.
+
+    Raises:
+        MediaError: it does not exist.
+        FootageError: it is a photograph.
+    """
+    if not path.exists():
+        raise MediaError(f"no such file: '{path}'. Give an existing video")
+    if is_photo(path):
+        raise FootageError(
+            f"'{path}' is a photograph; expected a video. Make an anchor of it, which then speaks: "
+            "newscaster train PHOTOGRAPH -o NAME.anchor"
+        )
 
 
 def _videos_below(folder: Path) -> list[Path]:
@@ -192,8 +224,9 @@ def read_footage(path: Path) -> Footage:
 
     Raises:
         MediaError: it is missing or cannot be read.
-        FootageError: it holds no video.
+        FootageError: it holds no video, or is a photograph.
     """
+    need_video(path)
     info = probe(path)
     if info.video is None:
         raise FootageError(f"'{path}' has audio but no video. Give a video file of one person talking")

@@ -44,6 +44,7 @@ from newscaster.formats.named_clips import (
     overlapping,
 )
 from newscaster.media import TargetVideo, atomic_write, encode_target, join_targets, locked, read_frames
+from newscaster.prepare.clips import read_footage
 from newscaster.prepare.video_track import VideoTrack, WantedPerson, track_part
 from newscaster.safety.readers import MAX_TARGET_FRAMES
 from newscaster.synthesis.identity import anchor_descriptor
@@ -103,6 +104,7 @@ def edit_clips(
         ConsentError: the person's consent has ended or was withdrawn.
         InputError: a clip is unknown, too short, named twice, shares frames with another one, or lies
             outside the video.
+        MediaError: the footage is missing or damaged.
         FootageError: the footage does not show the person.
         OutputError: the file cannot be written.
     """
@@ -123,6 +125,7 @@ def edit_clips(
             rewrite_header(file, {"clips": [clip.to_json() for clip in clips]})
             return clips
         _check_accepts_footage(file.info)
+        check_parts(footage, add, fps=file.info.fps, size=file.info.size)
         wanted = WantedPerson(name=file.info.name, descriptor=_descriptor(file, face), face=face)
         tracked = track_clips(footage, add, wanted, fps=file.info.fps, size=file.info.size)
         return _append(file, replace(file.info, clips=kept), tracked)
@@ -156,24 +159,55 @@ def track_clips(
         InputError: the frames have another size; a part reaches beyond the end.
         FootageError: the person's face is not seen all the time.
     """
-    return [_tracked(footage, times, wanted, fps, size) for times in clips]
+    check_parts(footage, clips, fps=fps, size=size)
+    return [_tracked(footage, times, wanted, fps) for times in clips]
 
 
-def _tracked(
-    footage: Path, times: ClipTimes, wanted: WantedPerson, fps: Fraction, size: tuple[int, int]
-) -> TrackedClip:
-    start, stop = (round(seconds * fps) for seconds in (times.start_seconds, times.stop_seconds))
-    track = track_part(footage, wanted, fps=fps, start_frame=start, stop_frame=stop)
-    if any(not side <= actual <= side + 1 for side, actual in zip(size, track.size, strict=True)):
+def check_parts(
+    footage: Path,
+    clips: Sequence[ClipTimes],
+    *,
+    fps: Fraction | None = None,
+    size: tuple[int, int] | None = None,
+) -> None:
+    """Check, before any work, that parts of footage can be clips.
+
+    Args:
+        footage: a video file.
+        clips: the parts.
+        fps: frames per second of the anchor; None: those of the footage.
+        size: width and height of its frames; None: those of the footage.
+
+    Raises:
+        MediaError: the file is missing or damaged.
+        FootageError: it is no video.
+        InputError: its frames have another size; a part reaches beyond its end.
+    """
+    file = read_footage(footage)
+    actual = file.video.width, file.video.height
+    if size is not None and any(not a <= b <= a + 1 for a, b in zip(size, actual, strict=True)):
         raise InputError(
-            f"'{footage}' has frames of {track.size[0]}x{track.size[1]} pixels; expected those of the "
+            f"'{footage}' has frames of {actual[0]}x{actual[1]} pixels; expected those of the "
             f"anchor, {size[0]}x{size[1]}. Give the footage that it was trained on, or scale this one"
         )
+    frame_seconds = float(1 / (fps or file.fps))
+    for times in clips:
+        if times.stop_seconds > file.end_seconds + frame_seconds:
+            raise _beyond(times, footage, file.end_seconds)
+
+
+def _beyond(times: ClipTimes, footage: Path, end_seconds: float) -> InputError:
+    return InputError(
+        f"the clip {quoted(times.name)} ends at {times.stop_seconds:g} s, but '{footage}' ends at "
+        f"{end_seconds:.2f} s. Name a part within the video"
+    )
+
+
+def _tracked(footage: Path, times: ClipTimes, wanted: WantedPerson, fps: Fraction) -> TrackedClip:
+    start, stop = (round(seconds * fps) for seconds in (times.start_seconds, times.stop_seconds))
+    track = track_part(footage, wanted, fps=fps, start_frame=start, stop_frame=stop)
     if len(track) < stop - start:
-        raise InputError(
-            f"the clip {quoted(times.name)} ends at {times.stop_seconds:g} s, but '{footage}' ends at "
-            f"{float((start + len(track)) / fps):.2f} s. Name a part within the video"
-        )
+        raise _beyond(times, footage, float((start + len(track)) / fps))
     if track.cuts:
         raise InputError(
             f"the clip {quoted(times.name)} has a cut at {float((start + track.cuts[0]) / fps):.2f} s of "

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from newscaster import media
 from newscaster.errors import FootageError, InputError, OutputError
+from newscaster.prepare.clips import need_video
 from newscaster.prepare.video_track import OtherPersonError, VideoTrack, track_people
 from newscaster.synthesis.background import Background
 from newscaster.synthesis.dub_options import DubOptions, DubResult, OwnAudioLag
@@ -125,6 +126,7 @@ class _Job:
             role.check()
         check_strap(self.style.title, self.style.subtitle)
         check_label(self.style.label)
+        need_video(self.video)
         background = Background.of(self.style.background)
         inputs = [*self._inputs(roles), (None if background is None else background.path, "the background")]
         self.paths.check(inputs, background=background)

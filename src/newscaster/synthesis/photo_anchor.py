@@ -47,17 +47,9 @@ from newscaster.types import ArrayF64, ImageU8, Progress
 _log = logging.getLogger(__name__)
 
 
-PHOTO_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".avif"}
-)
 DEFAULT_MOTION: MotionStyle = "calm"
 DEFAULT_FPS = Fraction(25)
 _ONE_PHOTOGRAPH: Mapping[str, float] = {"photographs": 1}
-
-
-def is_photo(path: Path) -> bool:
-    """Return whether a file is a still image, by its suffix."""
-    return path.suffix.lower() in PHOTO_SUFFIXES
 
 
 def anchor_of_photo(
