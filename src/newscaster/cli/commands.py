@@ -30,6 +30,7 @@ from newscaster.cli.exits import (
     EXIT_UNMEASURED,
     EXIT_UNUSABLE,
 )
+from newscaster.cli.option_names import OptionNamingGroup, named_here
 from newscaster.cli.renamed import RenamedOption
 from newscaster.cli.serving import serve
 from newscaster.cli.signals import SIGNALS, Terminated, end_programs, word
@@ -61,7 +62,9 @@ _FILE = click.Path(path_type=Path)
 _OUTPUT_NAMES = {"report": "report", "json_file": "metrics", "keep": "videos"}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=OptionNamingGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(VERSION, prog_name="newscaster")
 def cli() -> None:
     """Train on a few minutes of someone reading the news, then make them read anything."""
@@ -85,9 +88,9 @@ def check(footage: tuple[Path, ...], face: int | None, report: Path | None) -> N
     for measure in result.measures:
         say(f"  {measure.verdict:<9} {measure.title}: {measure.text}")
         if measure.advice:
-            say(f"            {measure.advice}")
+            say(f"            {named_here(measure.advice)}")
     for note in result.notes:
-        say(f"  note      {note}")
+        say(f"  note      {named_here(note)}")
     if report is not None:
         say(f"report: {report}")
     if result.verdict == "unusable":

@@ -14,6 +14,7 @@ import click
 from newscaster.cli.consent_option import CONSENT_HELP
 from newscaster.cli.face_option import FACE, FaceChoice, check_faces
 from newscaster.cli.opened_anchors import open_anchor
+from newscaster.cli.option_names import named_here
 from newscaster.cli.speaking import (
     articulation_options,
     background_option,
@@ -384,7 +385,7 @@ def _say_result(result: DubResult) -> None:
     if result.own_audio is not None:
         say(result.own_audio.text)
     for note in result.notes:
-        say(f"note: {value_text(note)}")
+        say(f"note: {named_here(value_text(note))}")
     say(
         signature_line(
             by=result.signed_by,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import click
 
 from newscaster.cli.log_file import check_log
+from newscaster.cli.option_names import named_here
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.system.native_calls import memory_limit_bytes
 from newscaster.system.native_output import divert_native_errors
@@ -87,7 +88,7 @@ class Warnings(logging.Handler):
             return
         if subject is not None:
             self._subjects.add(subject)
-        say(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
+        say(f"{record.levelname.lower()}: {named_here(record.getMessage())}", err=True)
 
 
 class OthersErrors(logging.Handler):

@@ -30,7 +30,7 @@ def _check(look_ahead_ms: object) -> None:
     if look_ahead_ms not in LOOK_AHEADS_MS or not isinstance(look_ahead_ms, int):
         raise InputError(
             f"look_ahead_ms is {look_ahead_ms!r}; expected a multiple of {STEP_MS} from {MIN_MS} to "
-            f"{MAX_MS} milliseconds, or None (no --look-ahead) for full context"
+            f"{MAX_MS} milliseconds. Omit it for full context"
         )
 
 
