@@ -121,7 +121,7 @@ def test_errors_are_one_line_and_exit_code_2(
             ["train", "x.mp4", "-o", "x.anchor"],
             "error: training an anchor needs the consent of the person shown",
         ),
-        (["train", "x.mp4", "-o", "x.anchor", "--consent", "no"], "error: consent is 'no'"),
+        (["train", "x.mp4", "-o", "x.anchor", "--consent", "no"], "error: --consent is 'no'"),
         (["train", "x.mp4", "-o", "x.anchor", "--consent", "A.", "--fps", "fast"], "error: --fps is 'fast'"),
     ):
         assert cli.run(arguments) == 2

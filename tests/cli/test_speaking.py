@@ -124,7 +124,7 @@ def test_look_ahead(
     (tmp_path / "news.mp4").unlink()
     assert cli.run([*arguments, "--look-ahead", "130"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: look_ahead_ms is 130; expected a multiple of 40 from 80 to 1000")
+    assert error.startswith("error: --look-ahead is 130; expected a multiple of 40 from 80 to 1000")
     assert error.count("\n") == 1
     assert not (tmp_path / "news.mp4").exists()
 
@@ -169,7 +169,7 @@ def test_readings_that_cannot_be(
             ["--text", "One.", "--pronunciations", str(words)],
             f"the pronunciations '{words}', line 2: 'rubbish' has no equals sign and no tab",
         ),
-        (["--text", "One.", "--speed", "3"], "speed is 3.0; expected 0.5 to 2"),
+        (["--text", "One.", "--speed", "3"], "--speed is 3.0; expected 0.5 to 2"),
         ([str(wav), "--voice", "hibari"], "a voice or its speed is given, but the speech is audio"),
         ([str(wav), "--captions", "x.srt"], "captions need a text that is read aloud"),
         ([str(wav), "--keep-speech", str(wav)], f"'{wav}' is the speech itself"),

@@ -161,7 +161,7 @@ def test_a_pipe_that_is_stopped(tiny: Path) -> None:
         (["--to", "x.ts", "--speech", "-", "--voice", "emma"], "there is no text to read"),
         (["--to", "x.avi", "--idle"], "is not clear"),
         (["--to", "x.ts", "--idle", "--sign", "c.pem", "k.pem"], "'x.ts' cannot be signed as mpegts"),
-        (["--to", "x.ts", "--idle", "--look-ahead", "50"], "look_ahead_ms is 50"),
+        (["--to", "x.ts", "--idle", "--look-ahead", "50"], "--look-ahead is 50"),
     ],
 )
 def test_errors(
@@ -270,7 +270,7 @@ def test_pipes_are_not_signed(tiny: Path, tmp_path: Path, address: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--to", "keep.mp4", "--speech", "-", "--rate", "5"], "rate is 5"),
+        (["--to", "keep.mp4", "--speech", "-", "--rate", "5"], "--rate is 5"),
         (["--to", "keep.mp4", "--text", "..."], "holds no word"),
         (["--to", "keep.mp4", "--text", "A.", "--voice-command", "false"], "voice"),
         (["--to", "keep.mp4", "--speech", "broken.wav"], "broken.wav"),
