@@ -276,7 +276,7 @@ def test_pipes_are_not_signed(tiny: Path, tmp_path: Path, address: str) -> None:
         (["--to", "keep.mp4", "--speech", "broken.wav"], "broken.wav"),
         (["--to", "keep.mp4", "--speech", "silence.mp4"], "no audio track"),
         (["--to", "keep.mp4", "--speech", "speech.wav", "--format", "wav"], "wav does not hold"),
-        (["--to", "keep.mp4", "--speech", "speech.wav", "--target-start", "-1"], "target_start"),
+        (["--to", "keep.mp4", "--speech", "speech.wav", "--target-start", "-1"], "--target-start is -1"),
         (["--to", "keep.mp4", "--speech", "speech.wav", "--openness", "9"], "openness"),
         (["--to", "keep.mp4", "--speech", "speech.wav", "--sign", "none.pem", "none.pem"], "none.pem"),
         (["--to", "keep.mp4", "--speech", "keep.mp4"], "is the speech itself"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response, WebSocket
@@ -19,7 +19,9 @@ from newscaster import pipelines
 from newscaster.errors import MissingExtraError, NewscasterError
 from newscaster.media.containers import MP4
 from newscaster.server.api_requests import AUDIO_BODY, TheStudio, new_router, studio_of, upload_audio
+from newscaster.server.grants import Grant, Kind
 from newscaster.server.http_errors import (
+    FORBIDDEN,
     TIMED_OUT,
     UNAUTHORIZED,
     RefusedError,
@@ -28,7 +30,7 @@ from newscaster.server.http_errors import (
     sentence,
     status_of,
 )
-from newscaster.server.middleware import API, is_token
+from newscaster.server.middleware import API, check_grant, is_token
 from newscaster.server.recording import described
 from newscaster.server.schemas import (
     Action,
@@ -50,7 +52,19 @@ router = new_router()
 
 
 def _session(session: str, request: Request) -> Session:
-    return studio_of(request).session(session)
+    return _granted(studio_of(request).session(session), request.state.grant, studio_of(request))
+
+
+def _granted(session: Session, grant: Grant | None, studio: Studio) -> Session:
+    """Return a session that a client may use.
+
+    Raises:
+        RefusedError: its token embeds an anchor, and no page with such a token has started the session.
+    """
+    is_own = grant is not None and session.options.is_embedded and session.anchor == grant.subject
+    if grant is not None and grant.kind is Kind.EMBED and not is_own:
+        raise studio.no_session(session.id)
+    return session
 
 
 async def _used_session(session: str, request: Request) -> AsyncIterator[Session]:
@@ -103,6 +117,7 @@ def _anchor(studio: Studio, anchor_id: str) -> dict[str, Any]:
         "id": anchor_id,
         "name": escaped(studio.library.name(anchor_id)),
         "poster": f"{API}/anchors/{anchor_id}/poster.jpg",
+        "embed_token": Grant(Kind.EMBED, anchor_id).token(studio.settings),
     }
     if metadata is None:  # in a store, and not fetched yet
         return {**shown, "width": None, "height": None, "fps": None, "attribution": [], "consent": {}}
@@ -134,13 +149,32 @@ async def poster(anchor: str, studio: TheStudio) -> Response:
 
 
 @router.post("/sessions", status_code=201, summary="Start a live session")
-async def begin(new: NewSession, studio: TheStudio) -> dict[str, Any]:
-    return (await studio.begin(new.to_options())).to_json()
+async def begin(new: NewSession, request: Request, studio: TheStudio) -> dict[str, Any]:
+    """`watch_token` is a token for those who may watch the session, and do nothing else."""
+    options, grant = new.to_options(), request.state.grant
+    if grant is not None:
+        if options.anchor != grant.subject:
+            raise RefusedError(
+                f"the token is for the anchor {quoted(grant.subject)} alone. Start a session of it",
+                status=FORBIDDEN,
+            )
+        options = replace(options, is_embedded=True)
+    return _with_token(await studio.begin(options), studio)
 
 
 @router.get("/sessions/{session}", summary="State of a session")
-async def session_state(session: TheSession) -> dict[str, Any]:
-    return session.to_json()
+async def session_state(session: TheSession, studio: TheStudio) -> dict[str, Any]:
+    return _with_token(session, studio)
+
+
+def _with_token(session: Session, studio: Studio) -> dict[str, Any]:
+    return {**session.to_json(), "watch_token": Grant(Kind.WATCH, session.id).token(studio.settings)}
+
+
+@router.get("/sessions/{session}/ice_servers", summary="STUN and TURN servers to connect over WebRTC")
+async def session_ice_servers(session: TheSession, studio: TheStudio) -> list[dict[str, Any]]:
+    """Their passwords expire: ask again for each connection."""
+    return ice_servers(studio.settings.turn, studio.settings.turn_secret)
 
 
 @router.patch("/sessions/{session}", summary="Change voice, speed or articulation from the next sentence on")
@@ -250,7 +284,7 @@ async def session_socket(
     await socket.accept()
     try:
         studio = await _greeted(socket)
-        live_session = studio.session(session)
+        live_session = _granted(studio.session(session), socket.scope["state"]["grant"], studio)
         _check_output(output)
     except NewscasterError as error:
         await _turn_away(socket, error)
@@ -303,7 +337,11 @@ async def _greeted(socket: WebSocket) -> Studio:
     studio: Studio = socket.app.state.studio
     if not socket.scope["state"].get("trusted"):
         token = parsed(await _received(socket), studio.settings.limits).get("token")
-        if not is_token(token if isinstance(token, str) else None, studio.settings):
+        grant = Grant.of(token, studio.settings) if isinstance(token, str) else None
+        if grant is not None:
+            check_grant(grant, socket.scope)
+            socket.scope["state"]["grant"] = grant
+        elif not is_token(token if isinstance(token, str) else None, studio.settings):
             raise RefusedError(
                 'the token is missing or wrong. Send {"token": "..."} as the first message',
                 status=UNAUTHORIZED,

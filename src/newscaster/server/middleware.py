@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from starlette.exceptions import HTTPException
 
+from newscaster.server.grants import SOCKET, Grant
 from newscaster.server.http_errors import (
     FORBIDDEN,
     TIMED_OUT,
@@ -99,7 +100,9 @@ class SecurityMiddleware:
             if scope["path"] not in PROBES:  # orchestrators use addresses; they have no secrets
                 self._check_host(headers.get("host", ""))
             self._check_origin(headers.get("origin"), scope, headers)
-            scope.setdefault("state", {})["trusted"] = trusted = self._is_trusted(scope, headers)
+            state = scope.setdefault("state", {})
+            state["grant"] = grant = self._grant(scope, headers)
+            state["trusted"] = trusted = grant is not None or self._is_trusted(scope, headers)
             if scope["type"] == "websocket":
                 await self._app(scope, receive, send)
                 return
@@ -171,11 +174,20 @@ class SecurityMiddleware:
         path = scope["path"]
         if scope["type"] == "http" and path != METRICS and (not path.startswith(API) or path in OPEN):
             return True
-        scheme, _, value = headers.get("authorization", "").partition(" ")
-        token: str | bytes | None = value.strip().encode("latin-1") if scheme.lower() == "bearer" else None
-        if token is None:
-            token = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [None])[0]
-        return is_token(token, self._settings)
+        token = _token(scope, headers)
+        return is_token(None if token is None else token.encode("latin-1"), self._settings)
+
+    def _grant(self, scope: Scope, headers: dict[str, str]) -> Grant | None:
+        """Return what the token of a request grants, if it is a derived one.
+
+        Raises:
+            RefusedError: it is, and is not for this request.
+        """
+        token = _token(scope, headers)
+        grant = None if token is None else Grant.of(token, self._settings)
+        if grant is not None:
+            check_grant(grant, scope)
+        return grant
 
     def _check_length(self, path: str, content_length: str | None) -> int:
         limits = self._settings.limits
@@ -191,6 +203,30 @@ class SecurityMiddleware:
         if content_length is not None and int(content_length[:_MAX_LENGTH_DIGITS]) > limit:
             raise _too_large(limit)
         return limit
+
+
+def check_grant(grant: Grant, scope: Scope) -> None:
+    """Check that a derived token is for a request.
+
+    Raises:
+        RefusedError: it is not.
+    """
+    method = SOCKET if scope["type"] == "websocket" else scope["method"]
+    if not grant.allows(method, scope["path"]):
+        raise RefusedError(
+            f"the token is one to {grant.kind.value} alone, which this request is not. Send the token of the "
+            "studio",
+            status=FORBIDDEN,
+        )
+
+
+def _token(scope: Scope, headers: dict[str, str]) -> str | None:
+    """Return the token of a request: of its headers, or else of its query."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"), encoding="latin-1")
+    return next(iter(query.get("token", [])), None)
 
 
 def _too_large(limit: int) -> RefusedError:

@@ -95,6 +95,8 @@ class SessionOptions:
     pronunciations: Mapping[str, str] | None = None
     """Readings of words, before those of the studio."""
     articulation: Articulation = field(default_factory=Articulation)
+    is_embedded: bool = False
+    """Whether a page elsewhere has started it, with a token for its anchor alone."""
 
     def with_changes(self, changes: Mapping[str, Any]) -> SessionOptions:
         """Return a copy with other values of these fields, or of `openness` and `smoothness`."""

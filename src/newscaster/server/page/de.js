@@ -237,7 +237,7 @@ export const de = {
   "Applies to the next sentence": "Gilt ab dem nächsten Satz",
   // Embed and output
   "Embed and output": "Einbetten und Ausgabe",
-  "The output page shows video and audio alone, for OBS: a green background is transparent there. Pages that --origin names may embed an anchor. Both addresses contain the token of this studio.": "Die Ausgabeseite zeigt nur Bild und Ton, für OBS: Ein grüner Hintergrund ist dort durchsichtig. Seiten, die --origin nennt, dürfen eine Moderation einbetten. Beide Adressen enthalten das Token dieses Studios.",
+  "The output page shows video and audio alone, for OBS: a green background is transparent there. Pages that --origin names may embed an anchor. The first address can only watch this session, the second only start sessions of this anchor.": "Die Ausgabeseite zeigt nur Bild und Ton, für OBS: Ein grüner Hintergrund ist dort durchsichtig. Seiten, die --origin nennt, dürfen eine Moderation einbetten. Mit der ersten Adresse lässt sich nur diese Sitzung ansehen, mit der zweiten nur eine Sitzung dieser Moderation starten.",
   "Copy address of the output": "Adresse der Ausgabe kopieren",
   "Copy code to embed": "Code zum Einbetten kopieren",
   "Go live first: the address is that of the live session.": "Gehe zuerst auf Sendung: Die Adresse ist die der laufenden Sendung.",

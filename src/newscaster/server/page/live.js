@@ -68,7 +68,7 @@ export class Live extends EventTarget {
 
   async #connectVideo() {
     const session = this.session;
-    const { ice_servers: iceServers } = await api.get("/info"); // each time: its passwords expire
+    const iceServers = await api.get(`/sessions/${encodeURIComponent(session.id)}/ice_servers`); // each time: passwords expire
     if (this.session !== session) return;
     const connection = (this.connection = new RTCPeerConnection({ iceServers }));
     const stream = new MediaStream();

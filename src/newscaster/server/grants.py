@@ -1,0 +1,78 @@
+"""Tokens for less than the whole API, for addresses that are given away.
+
+A token to watch lets its holder watch one session. A token to embed lets a page start sessions of one anchor,
+and control those that such a page has started. Both are derived from the token of the studio: nothing is
+stored, and a studio with another token accepts none of them. ::
+
+    watch~SESSION~MAC        MAC: HMAC-SHA256 of what is before it, keyed with the studio's token
+    embed~ANCHOR~MAC
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import quote, unquote
+
+from newscaster.server.settings import Settings
+
+_MAC_BYTES = 16
+_SESSION = r"/v1/sessions/(?P<session>[^/]+)"
+_WATCH = (("GET", ""), ("GET", "/ice_servers"), ("POST", "/webrtc"), ("POST", "/viewers"))
+_CONTROL = (*_WATCH, ("DELETE", ""), ("POST", "/say"), ("POST", "/stop"), ("SOCKET", "/socket"))
+SOCKET = "SOCKET"
+"""Stands for the method of a WebSocket."""
+
+
+class Kind(Enum):
+    """What a token is for."""
+
+    WATCH = "watch"
+    EMBED = "embed"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What the holder of a derived token may do."""
+
+    kind: Kind
+    subject: str
+    """Id of the session that may be watched, or of the anchor."""
+
+    def token(self, settings: Settings) -> str | None:
+        """Return the token; None: the studio requires none."""
+        if settings.token is None:
+            return None
+        content = f"{self.kind.value}~{quote(self.subject, safe='')}"
+        mac = hmac.digest(settings.token.encode(), content.encode(), "sha256")[:_MAC_BYTES]
+        return f"{content}~{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
+
+    @staticmethod
+    def of(token: str, settings: Settings) -> Grant | None:
+        """Return what a token grants; None: it is not a derived one, or of another studio. Constant time."""
+        kind, _, rest = token.partition("~")
+        subject, _, _ = rest.rpartition("~")
+        if kind not in {each.value for each in Kind} or not subject:
+            return None
+        grant = Grant(Kind(kind), unquote(subject, errors="replace"))
+        expected = grant.token(settings)
+        given = token.encode("utf-8", "surrogatepass")
+        return grant if expected is not None and hmac.compare_digest(given, expected.encode()) else None
+
+    def allows(self, method: str, path: str) -> bool:
+        """Whether a request may pass. Of a session to control, the endpoint checks who has started it."""
+        match = re.match(_SESSION, path)
+        if match is not None:
+            what = method, path[match.end() :]
+            if self.kind is Kind.WATCH:
+                return match["session"] == self.subject and what in _WATCH
+            return what in _CONTROL
+        anchor = f"/v1/anchors/{self.subject}"
+        return self.kind is Kind.EMBED and (method, path) in {
+            ("GET", anchor),
+            ("GET", f"{anchor}/poster.jpg"),
+            ("POST", "/v1/sessions"),
+        }
