@@ -39,7 +39,7 @@ from tiny_anchor import COEFFICIENTS, tiny_basis, tiny_face, tiny_matte, write_t
 
 PAGE = Path(__file__).parents[1] / "docs" / "formats.md"
 Row = dict[str, str]
-CLIPS = (NamedClip(name="nod", start=2, stop=5),)
+CLIPS = (NamedClip(name="nod", start=2, stop=5, from_footage=True),)
 
 
 def tables() -> dict[str, dict[str, Row]]:
@@ -110,7 +110,7 @@ def anchors(folder: Path) -> Iterator[Path]:
     yield write_tiny_anchor(
         folder / "small.anchor",
         matte=tiny_matte(10, (96, 80)),
-        clips=(NamedClip(name="nod", start=2, stop=5),),
+        clips=CLIPS,
     )
     blend_weight, segment = np.linspace(0, 1, 10).astype(np.float32), np.repeat([0, 1], 5)
     yield write_tiny_anchor(

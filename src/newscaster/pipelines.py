@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from newscaster.prepare import Report
     from newscaster.still.head_motion import MotionStyle
     from newscaster.synthesis.articulation import Articulation
-    from newscaster.synthesis.clip_editing import TrackedClip
+    from newscaster.synthesis.target_frames import TrackedClip
     from newscaster.training.distributed import Launcher
     from newscaster.training.processes import Processes
     from newscaster.types import Progress

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,12 +15,12 @@ from newscaster import media
 from newscaster.errors import FootageError, InputError, MediaError
 from newscaster.face.crop import FaceCrop
 from newscaster.face.head_pose import Head
-from newscaster.formats.anchor import BUNDLED, TARGET, AnchorFile
+from newscaster.formats.anchor import BUNDLED, MATTE, TARGET, AnchorFile
 from newscaster.formats.named_clips import ClipTimes, NamedClip
 from newscaster.media import TargetVideo
 from newscaster.prepare import video_track
 from newscaster.prepare.video_track import VideoTrack, WantedPerson
-from newscaster.synthesis import clip_editing
+from newscaster.synthesis import clip_editing, target_frames
 from newscaster.synthesis.clip_editing import anchor_clips, append_clips, edit_clips, track_clips
 from tiny_anchor import images, tiny_face, tiny_matte, write_tiny_anchor
 
@@ -101,7 +102,7 @@ def footage(tmp_path: Path) -> Path:
 
 def tracked(
     monkeypatch: pytest.MonkeyPatch, footage: Path, text: str, **changes: object
-) -> list[clip_editing.TrackedClip]:
+) -> list[target_frames.TrackedClip]:
     def part(
         path: Path, wanted: WantedPerson, *, fps: Fraction, start_frame: int, stop_frame: int
     ) -> VideoTrack:
@@ -116,7 +117,7 @@ def test_footage_is_appended(anchor: Path, footage: Path, monkeypatch: pytest.Mo
     old = TargetVideo(AnchorFile(anchor).read(TARGET))
     append_clips(anchor, tracked(monkeypatch, footage, "nod=0.2-0.8"))
     after = AnchorFile(anchor)
-    assert after.info.clips == (NamedClip(name="nod", start=60, stop=75),)
+    assert after.info.clips == (NamedClip(name="nod", start=60, stop=75, from_footage=True),)
     assert after.info.target_frames == 75
     face = after.face()
     assert face.segment is not None
@@ -131,8 +132,58 @@ def test_footage_is_appended(anchor: Path, footage: Path, monkeypatch: pytest.Mo
         live.play("nod")
         frames = (frame for frame in live.frames(paced=False) if frame.action)
         assert next(frames).image is not None
-    edit_clips(anchor, remove=["nod"])
-    assert anchor_clips(anchor) == ()
+
+
+@pytest.mark.parametrize("removed", [["nod"], ["bow"], ["nod", "bow"]])
+def test_frames_of_footage_leave_with_their_clip(
+    anchor: Path, footage: Path, monkeypatch: pytest.MonkeyPatch, removed: list[str]
+) -> None:
+    """Without a trace: those before and after, their face and their order stay as they were."""
+    edit_clips(anchor, add=[times("own=0.4-1")])
+    before = AnchorFile(anchor).read(TARGET)
+    append_clips(anchor, tracked(monkeypatch, footage, "nod=0-0.4"))
+    append_clips(anchor, tracked(monkeypatch, footage, "bow=0.4-1"))
+    whole, video = AnchorFile(anchor), TargetVideo(AnchorFile(anchor).read(TARGET))
+    old = whole.face()
+    places = {clip.name: range(clip.start, clip.stop) for clip in whole.info.clips}
+    left = [k for k in range(85) if not any(k in places[name] for name in removed)]
+    clips = edit_clips(anchor, remove=removed)
+    after = AnchorFile(anchor)
+    assert after.info.target_frames == len(left)
+    assert [clip.name for clip in clips] == [n for n in ("own", "nod", "bow") if n not in removed]
+    assert [left[clip.start] for clip in clips] == [places[clip.name].start for clip in clips]
+    new = TargetVideo(after.read(TARGET))
+    assert new.frame_count == len(left)
+    assert all((new.frame(i) == video.frame(k)).all() for i, k in enumerate(left))
+    face = after.face()
+    assert (face.landmarks == old.landmarks[left]).all()
+    assert (face.poses.matrix == old.poses.matrix[left]).all()
+    assert (face.transforms.to_array() == old.transforms.to_array()[left]).all()
+    for name in ("thumbnails", "blend_weight"):
+        assert (getattr(face, name) == getattr(old, name)[left]).all()
+    assert face.segment is not None
+    assert sorted(set(face.segment.tolist())) == list(range(4 - len(removed)))
+    original = TargetVideo(before)
+    assert all((new.frame(k) == original.frame(k)).all() for k in range(60))
+    with newscaster.open(anchor).live() as live:
+        live.play("own")
+        assert any(frame.action == "own" for frame in itertools.islice(live.frames(paced=False), 60))
+
+
+def test_a_part_of_the_target_stays_in_it(anchor: Path) -> None:
+    """It is only a name, also if it is a whole segment."""
+    edit_clips(anchor, add=[times("end=1.6-2.4")])
+    edit_clips(anchor, remove=["end"])
+    assert AnchorFile(anchor).info.target_frames == 60
+
+
+def test_a_clip_is_replaced_in_one_step(anchor: Path, footage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    append_clips(anchor, tracked(monkeypatch, footage, "nod=0-0.4"))
+    monkeypatch.setattr(clip_editing, "_descriptor", lambda *_: None)
+    tracked(monkeypatch, footage, "nod=0-0.4")
+    clips = edit_clips(anchor, remove=["nod"], add=[times("nod=0.4-1")], footage=footage)
+    assert clips == (NamedClip(name="nod", start=60, stop=75, from_footage=True),)
+    assert AnchorFile(anchor).info.target_frames == 75
 
 
 def test_a_stored_matte_covers_the_clip(
@@ -142,10 +193,12 @@ def test_a_stored_matte_covers_the_clip(
         tmp_path / "matte.anchor", frames=30, matte=tiny_matte(30, SIZE), person=Head.fit(talking(60))
     )
     monkeypatch.setattr(
-        clip_editing, "video_matte", lambda video, landmarks, **_: tiny_matte(len(landmarks), SIZE)
+        target_frames, "video_matte", lambda video, landmarks, **_: tiny_matte(len(landmarks), SIZE)
     )
     append_clips(path, tracked(monkeypatch, footage, "nod=0-0.4"))
     assert newscaster.open(path)._loaded.matte.load() is not None
+    edit_clips(path, remove=["nod"])
+    assert AnchorFile(path).read(MATTE) == tiny_matte(30, SIZE)
 
 
 @pytest.mark.parametrize(

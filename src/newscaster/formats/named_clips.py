@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from newscaster.errors import InputError
 from newscaster.texts import quoted
@@ -34,6 +34,8 @@ class NamedClip:
     """Letters, digits, `_` and `-`; at most 40."""
     start: int
     stop: int
+    from_footage: bool = False
+    """Whether its frames were appended to the target from other footage, and leave it with the clip."""
 
     @property
     def frames(self) -> int:
@@ -42,7 +44,8 @@ class NamedClip:
 
     def to_json(self) -> dict[str, object]:
         """Return plain values, for `clips_from_json`."""
-        return asdict(self)
+        values: dict[str, object] = {"name": self.name, "start": self.start, "stop": self.stop}
+        return {**values, "from_footage": True} if self.from_footage else values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,9 +135,17 @@ def clips_from_json(values: Sequence[object]) -> tuple[NamedClip, ...]:
             or not isinstance(value.get("name"), str)
             or type(value.get("start")) is not int
             or type(value.get("stop")) is not int
+            or type(value.get("from_footage", False)) is not bool
         ):
             raise InputError(f"clips has {value!r:.100}; expected name, start and stop")
-        clips.append(NamedClip(name=value["name"], start=value["start"], stop=value["stop"]))
+        clips.append(
+            NamedClip(
+                name=value["name"],
+                start=value["start"],
+                stop=value["stop"],
+                from_footage=value.get("from_footage", False),
+            )
+        )
     return tuple(clips)
 
 

@@ -9,6 +9,7 @@ The index is at the end, so that the frames can be written as they come. Everyth
 
 from __future__ import annotations
 
+import io
 import mmap
 import os
 import struct
@@ -103,6 +104,19 @@ class MatteStore:
         start, stop = self._offsets[index], self._offsets[index + 1]
         width, height = self.size
         return FrameMatte.decode(self._data[start:stop], (height, width))
+
+
+def without_frames(source: bytes, start: int, stop: int) -> bytes:
+    """Return the mattes of a clip without those of the frames from `start` to `stop`.
+
+    Raises:
+        ValueError: the mattes are damaged.
+    """
+    mattes, buffer = MatteStore(source), io.BytesIO()
+    with MatteWriter(buffer, size=mattes.size) as writer:
+        for index in (*range(start), *range(stop, len(mattes))):
+            writer.add(mattes.frame(index))
+    return buffer.getvalue()
 
 
 def _mapped(path: Path) -> memoryview:

@@ -58,7 +58,7 @@ from newscaster.media.stream import (
     record_video,
     write_fragments,
 )
-from newscaster.media.target_video import TargetVideo, encode_target, join_targets
+from newscaster.media.target_video import TargetVideo, cut_target, encode_target, join_targets
 from newscaster.media.video import read_frames, read_yuv_frames, yuv_notes
 from newscaster.media.video_file import write_video
 from newscaster.media.wav import write_wav
@@ -123,6 +123,7 @@ __all__ = [
     "container_named",
     "containers",
     "copy_as_wav",
+    "cut_target",
     "cut_to_whole_fragments",
     "decode_wav",
     "encode_target",

@@ -12,12 +12,14 @@ import itertools
 import mmap
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 from av.codec.context import CodecContext
+from av.container import InputContainer
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -102,26 +104,52 @@ def join_targets(first: bytes, second: bytes) -> bytes | None:
     Raises:
         MediaError: one is damaged.
     """
-    buffer = io.BytesIO()
+    with _reading(first) as a, _reading(second) as b:
+        sources = [container.streams.video[0] for container in (a, b)]
+        if len({(s.codec_context.extradata, s.width, s.height, native_fps(s)) for s in sources}) > 1:
+            return None
+        return _copied(sources[0], (*_packets(a), *_packets(b)))
+
+
+def cut_target(video: bytes, start: int, stop: int) -> bytes:
+    """Return a target video without the frames from `start` to `stop`, which begin where a part was joined.
+
+    Raises:
+        MediaError: it is damaged.
+    """
+    with _reading(video) as container:
+        packets = list(_packets(container))
+        return _copied(container.streams.video[0], [*packets[:start], *packets[stop:]])
+
+
+@contextmanager
+def _reading(video: bytes) -> Iterator[InputContainer]:
+    """Open a target video.
+
+    Raises:
+        MediaError: it is damaged, now or while it is read.
+    """
     try:
-        with (
-            av.open(io.BytesIO(first), "r", "mp4") as a,
-            av.open(io.BytesIO(second), "r", "mp4") as b,
-            av.open(buffer, "w", "mp4") as joined,
-        ):
-            containers = (a, b)
-            sources = [container.streams.video[0] for container in containers]
-            if len({(s.codec_context.extradata, s.width, s.height, native_fps(s)) for s in sources}) > 1:
-                return None
-            stream, time_base = joined.add_stream_from_template(sources[0]), 1 / native_fps(sources[0])
-            packets = (packet for container in containers for packet in container.demux(video=0))
-            for number, packet in enumerate(packet for packet in packets if packet.size):
-                packet.stream, packet.time_base = stream, time_base
-                packet.pts = packet.dts = number
-                packet.duration = 1
-                joined.mux(packet)
+        with av.open(io.BytesIO(video), "r", "mp4") as container:
+            yield container
     except (av.FFmpegError, OSError, IndexError) as error:
         raise MediaError(f"the target video is damaged ({reason(error)}). Copy or make it again") from error
+
+
+def _packets(container: InputContainer) -> Iterator[Packet[VideoStream]]:
+    return (packet for packet in container.demux(video=0) if packet.size)
+
+
+def _copied(like: VideoStream, packets: Iterable[Packet[VideoStream]]) -> bytes:
+    """Return an MP4 file of packets, each a frame, of streams that were encoded alike."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", "mp4") as copied:
+        stream, time_base = copied.add_stream_from_template(like), 1 / native_fps(like)
+        for number, packet in enumerate(packets):
+            packet.stream, packet.time_base = stream, time_base
+            packet.pts = packet.dts = number
+            packet.duration = 1
+            copied.mux(packet)
     return buffer.getvalue()
 
 

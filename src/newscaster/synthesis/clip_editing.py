@@ -1,37 +1,23 @@
 """Named clips of an anchor: add parts of its target, or of other footage of the person; remove them.
 
 A part of the target is only a name in the header: the anchor keeps its identity. Frames of other footage are
-appended to the target, with the face track that `prepare` finds: the anchor gets another identity.
+appended to the target, with the face track that `prepare` finds, and leave it with their clip. The anchor gets
+another identity then. `target_frames` does both.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from newscaster.errors import FootageError, InputError, OutputError
-from newscaster.face.frame_similarity import head_window, thumbnail
 from newscaster.face.geometry import runs
-from newscaster.face.head_pose import Poses
-from newscaster.face.surface_warp import SurfaceWarp
-from newscaster.formats.anchor import (
-    MATTE,
-    MOTION,
-    RENDERER,
-    RENDERER_WEIGHTS,
-    SPEECH_ENCODER,
-    TARGET,
-    AnchorFace,
-    AnchorFile,
-    anchor_path,
-    is_bundled,
-    write_anchor,
-)
+from newscaster.formats.anchor import AnchorFile, anchor_path, is_bundled
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.formats.header import rewrite_header
 from newscaster.formats.named_clips import (
@@ -43,31 +29,18 @@ from newscaster.formats.named_clips import (
     names_text,
     overlapping,
 )
-from newscaster.media import TargetVideo, atomic_write, encode_target, join_targets, locked, read_frames
+from newscaster.media import locked
 from newscaster.prepare.clips import read_footage
-from newscaster.prepare.video_track import VideoTrack, WantedPerson, track_part
-from newscaster.safety.readers import MAX_TARGET_FRAMES
+from newscaster.prepare.video_track import WantedPerson, track_part
 from newscaster.synthesis.identity import anchor_descriptor
 from newscaster.synthesis.loading import load_target
-from newscaster.synthesis.target_matte import video_matte
-from newscaster.synthesis.video_target import VideoTarget
+from newscaster.synthesis.target_frames import TargetFrames, TrackedClip
 from newscaster.texts import quoted
-from newscaster.types import ArrayI64
 
 _MIN_LEFT_SECONDS = 1.0
 """Of the target, which its clips must leave."""
 _MAX_UNSEEN_SECONDS = 0.2
 """Of a clip, in a row, in which the face need not be found."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TrackedClip:
-    """A part of footage, and the person's face in it."""
-
-    times: ClipTimes
-    start_frame: int
-    """First frame of the part in the footage, at the anchor's frame rate."""
-    track: VideoTrack
 
 
 def anchor_clips(path: str | Path) -> tuple[NamedClip, ...]:
@@ -92,7 +65,7 @@ def edit_clips(
     Args:
         path: NAME.anchor. It is replaced when the new file is complete.
         add: parts of `footage`; without footage, of the anchor's target video.
-        remove: names. Their frames become part of the target, also those of other footage.
+        remove: names. Frames of other footage leave the anchor; parts of its target become part of it again.
         footage: video of the person, of the anchor's frame size.
         face: number of the person in it, from the left; None: the person of the anchor.
 
@@ -119,23 +92,25 @@ def edit_clips(
         file.info.check_consent()
         kept = _without(file.info.clips, remove)
         check_names(add, kept)
+        tracked: list[TrackedClip] = []
+        clips = kept
         if footage is None:
             clips = _checked((*kept, *(_in_target(file, times) for times in add)), file.info)
             _check_left(file, clips)
-            rewrite_header(file, {"clips": [clip.to_json() for clip in clips]})
-            return clips
-        _check_accepts_footage(file.info)
-        check_parts(footage, add, fps=file.info.fps, size=file.info.size)
-        wanted = WantedPerson(name=file.info.name, descriptor=_descriptor(file, face), face=face)
-        tracked = track_clips(footage, add, wanted, fps=file.info.fps, size=file.info.size)
-        return _append(file, replace(file.info, clips=kept), tracked)
+        else:
+            _check_accepts_footage(file.info)
+            check_parts(footage, add, fps=file.info.fps, size=file.info.size)
+            wanted = WantedPerson(name=file.info.name, descriptor=_descriptor(file, face), face=face)
+            tracked = track_clips(footage, add, wanted, fps=file.info.fps, size=file.info.size)
+        cut = [clip for clip in file.info.clips if clip.from_footage and clip not in kept]
+        return _rewritten(file, clips, cut=cut, tracked=tracked)
 
 
 def append_clips(path: Path, tracked: Sequence[TrackedClip]) -> None:
     """Append tracked clips to the target of an anchor. See :func:`edit_clips`."""
     with _locked(path):
         file = AnchorFile(path)
-        _append(file, file.info, tracked)
+        _rewritten(file, file.info.clips, cut=(), tracked=tracked)
 
 
 def track_clips(
@@ -303,99 +278,18 @@ def _descriptor(file: AnchorFile, face: int | None) -> np.ndarray | None:
     return None if face is not None else anchor_descriptor(load_target(file, file.face()))
 
 
-def _append(file: AnchorFile, info: AnchorInfo, tracked: Sequence[TrackedClip]) -> tuple[NamedClip, ...]:
-    """Write the anchor with the frames of tracked clips after those of its target."""
-    count = info.target_frames + sum(len(clip.track) for clip in tracked)
-    if count > MAX_TARGET_FRAMES:
-        raise InputError(
-            f"with its clips, the target video has {count} frames; expected at most {MAX_TARGET_FRAMES}. "
-            "Name shorter clips"
-        )
-    clips, start = list(info.clips), info.target_frames
-    face = file.face()
-    for clip in tracked:
-        clips.append(NamedClip(name=clip.times.name, start=start, stop=start + len(clip.track)))
-        start += len(clip.track)
-        face = _extended(face, info, clip)
-    video = _joined_video(file, tracked)
-    face = replace(face, thumbnails=_thumbnails(video, face))
-    info = replace(info, clips=_checked(clips, info), target_frames=count)
-    read = {name: file.read(name) for name in file.members if name in (SPEECH_ENCODER, MATTE)}
-    matte = read.get(MATTE)
-    if matte is not None:
-        target = TargetVideo(video, name=TARGET)
-        matte = video_matte(target, face.landmarks, size=info.size, segment=face.segment)
-    with atomic_write(file.path) as temporary:
-        write_anchor(
-            temporary,
-            info,
-            face,
-            motion=file.read(MOTION),
-            renderer=file.read(RENDERER_WEIGHTS if info.copies else RENDERER),
-            target=video,
-            matte=matte,
-            speech_encoder=read.get(SPEECH_ENCODER),
-            references=file.references() if info.copies else None,
-        )
-    return info.clips
-
-
-def _extended(face: AnchorFace, info: AnchorInfo, clip: TrackedClip) -> AnchorFace:
-    """Return the face of an anchor with the frames of one clip at the end, as a segment of their own."""
-    target = VideoTarget.of(clip.track, face, info.crop)
-    frames, total = len(clip.track), len(face.poses)
-    landmarks = clip.track.landmarks[_nearest(clip.track)]
-    weight = np.ones(total, np.float32) if face.blend_weight is None else face.blend_weight
-    segment = np.zeros(total, np.int64) if face.segment is None else face.segment
-    return replace(
-        face,
-        poses=Poses(
-            np.concatenate([face.poses.matrix, target.poses.matrix]),
-            np.concatenate([face.poses.shift, target.poses.shift]),
-        ),
-        transforms=SurfaceWarp.from_array(
-            np.concatenate([face.transforms.to_array(), target.warps.to_array()]), info.crop.side
-        ),
-        landmarks=np.concatenate([face.landmarks, landmarks]),
-        blend_weight=np.concatenate([weight, target.weights]),
-        segment=np.concatenate([segment, np.full(frames, segment[-1] + 1)]),
-    )
-
-
-def _nearest(track: VideoTrack) -> ArrayI64:
-    """Return for each frame (F,) the nearest one that shows the face."""
-    seen = np.flatnonzero(track.present)
-    distance = np.abs(np.arange(len(track))[:, None] - seen[None])
-    return np.asarray(seen[distance.argmin(axis=1)])
-
-
-def _joined_video(file: AnchorFile, tracked: Sequence[TrackedClip]) -> bytes:
-    info, video = file.info, file.read(TARGET)
-    width, height = TargetVideo(video, name=TARGET).size
-    for clip in tracked:
-        first = clip.start_frame
-        images = read_frames(
-            clip.track.path, fps=info.fps, start_frame=first, stop_frame=first + len(clip.track)
-        )
-        even = (np.ascontiguousarray(image[:height, :width]) for image in images)
-        added = encode_target(even, info.fps)
-        joined = join_targets(video, added)
-        if joined is None:
-            raise InputError(
-                f"'{file.path}' has a target video that was encoded in another way, and takes no footage. "
-                "Train the anchor again, with --clip"
-            )
-        video = joined
-    return video
-
-
-def _thumbnails(video: bytes, face: AnchorFace) -> np.ndarray:
-    """Return the thumbnails (F, 2, 48, 48) of all frames, with one window of the head."""
-    target = TargetVideo(video, name=TARGET)
-    window = head_window([face.landmarks], target.size)
-    return np.stack(
-        [
-            thumbnail(target.frame(index), face.transforms[index], face.mask, window)
-            for index in range(target.frame_count)
-        ]
-    )
+def _rewritten(
+    file: AnchorFile, clips: Sequence[NamedClip], *, cut: Sequence[NamedClip], tracked: Sequence[TrackedClip]
+) -> tuple[NamedClip, ...]:
+    """Write the anchor with these clips, without the frames of some, and with those of others; return all."""
+    if not cut and not tracked:
+        rewrite_header(file, {"clips": [clip.to_json() for clip in clips]})
+        return tuple(clips)
+    target = TargetFrames.of(file, clips)
+    for clip in sorted(cut, key=lambda clip: -clip.start):
+        target = target.without(clip)
+    if tracked:
+        target = target.appended(tracked)
+        target = replace(target, info=replace(target.info, clips=_checked(target.info.clips, target.info)))
+    target.write(file)
+    return target.info.clips
