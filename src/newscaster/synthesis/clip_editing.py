@@ -1,8 +1,8 @@
 """Named clips of an anchor: add parts of its target, or of other footage of the person; remove them.
 
 A part of the target is only a name in the header: the anchor keeps its identity. Frames of other footage are
-appended to the target, with the face track that `prepare` finds, and leave it with their clip. The anchor gets
-another identity then. `target_frames` does both.
+appended to the target, with the face track that `prepare` finds, and leave it with their clip. The anchor
+gets another identity then. `target_frames` does both.
 """
 
 from __future__ import annotations
