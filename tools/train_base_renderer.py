@@ -10,15 +10,16 @@ Every file shows one person. Face crops are cut once and kept in FOLDER/crops; t
 FOLDER/run. People of --check are only measured. Ends with one line of JSON.
 
 --write-shards writes the crops of one person after the other, and ends. --shards streams them from there, in
-every process its own. Machines need FOLDER in common.
+every process its own. Machines need FOLDER in common. One training at a time uses a FOLDER.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +44,7 @@ from newscaster.models.renderer.data import RenderingClip
 from newscaster.prepare.clips import find_footage
 from newscaster.prepare.video_track import track_video
 from newscaster.stores.remote import stored_file
+from newscaster.system.leases import exclusive_lock
 from newscaster.training.distributed import Launcher
 from newscaster.training.loop import TrainProgress
 from newscaster.training.shards import ShardSet, ShardWriter
@@ -127,26 +129,49 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=1, help="processes on each machine")
     parser.add_argument("--nodes", type=int, default=1, help="machines; each runs this command")
     options = parser.parse_args()
-    if options.write_shards:
-        write_shards(options)
-        return
-    if options.out is None or bool(options.people) == bool(options.shards):
+    if not options.write_shards and (options.out is None or bool(options.people) == bool(options.shards)):
         parser.error("give --out, and either --people or --shards")
-    launcher = Launcher(options.devices, options.nodes)
+    try:
+        run(options)
+    except NewscasterError as error:
+        sys.exit(f"error: {error}")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write shards, or train, as the only process that uses the folder.
+
+    Raises:
+        OutputError: another training uses the folder, or it cannot be written.
+    """
+    launcher = None if options.write_shards else Launcher(options.devices, options.nodes)
+    if launcher is not None and not launcher.is_first:
+        train(options, launcher, lambda: None)  # the first process holds the folder
+        return
+    next_step = "name another folder with --work"
+    with exclusive_lock(options.work, what="training", next_step=next_step) as lease:
+        if launcher is None:
+            write_shards(options)
+        else:
+            train(options, launcher, lease.check)
+
+
+def train(options: argparse.Namespace, launcher: Launcher, check_lease: Callable[[], None]) -> None:
+    """Train in all processes; the first one writes the renderer."""
     if launcher.is_first:  # cuts the crops, which the others then find
         data, check = training_data(options), list(people(options.check, options.work / "crops", every=1))
     processes = launcher.processes()
     if not launcher.is_first:
         data, check = training_data(options), []
-    told = 0.0
+    printed = 0.0
 
-    def tell(report: TrainProgress) -> None:
-        nonlocal told
-        if time.monotonic() - told > 60:
-            told = time.monotonic()
+    def report(progress: TrainProgress) -> None:
+        nonlocal printed
+        check_lease()
+        if time.monotonic() - printed > 60:
+            printed = time.monotonic()
             print(
-                f"step {report.step}, {report.minutes_left:.1f} min left, loss {report.loss:.4f}, "
-                f"{report.metrics}",
+                f"step {progress.step}, {progress.minutes_left:.1f} min left, loss {progress.loss:.4f}, "
+                f"{progress.metrics}",
                 flush=True,
             )
 
@@ -155,7 +180,7 @@ def main() -> None:
         check,
         options.work / "run",
         minutes=options.minutes,
-        progress=tell,
+        progress=report,
         processes=processes,
         start=None if options.start is None else load_base_renderer(options.start),
     )
