@@ -16,22 +16,13 @@ from newscaster import pipelines
 from newscaster.consent import valid_consent
 from newscaster.formats.anchor_info import check_labels
 from newscaster.models.registry import UNTRAINED
-from newscaster.server.api_requests import TheStudio, new_router
+from newscaster.server.api_requests import PHOTO_BODY, TheStudio, new_router, uploaded_photo
 from newscaster.server.footage_process import training_figures
 from newscaster.server.http_errors import NOT_FOUND, RefusedError
 from newscaster.server.job_record import ANCHOR, FOOTAGE_STEM, FootageJob, PhotoJob
-from newscaster.server.photo_process import KINDS as PHOTO_KINDS
 from newscaster.server.schemas import Footage, NewFootageAnchor, NewPhotoAnchor
 from newscaster.server.studio import Studio
 from newscaster.server.videos import Video
-
-_PHOTO_BODY = {
-    "requestBody": {
-        "required": True,
-        "description": f"A photograph: {PHOTO_KINDS}.",
-        "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
 
 router = new_router()
 
@@ -40,7 +31,7 @@ router = new_router()
     "/jobs/photo",
     status_code=202,
     summary="Make an anchor of the person in a photograph",
-    openapi_extra=_PHOTO_BODY,
+    openapi_extra=PHOTO_BODY,
 )
 async def new_photo_anchor(
     new: Annotated[NewPhotoAnchor, Query()], request: Request, studio: TheStudio
@@ -49,13 +40,8 @@ async def new_photo_anchor(
     studio.jobs.check_room()
     name = _checked_name(new.name, new.consent)
     made = PhotoJob(consent=new.consent, motion=new.motion, blinks=new.blinks, face=new.face)
-    photo = await studio.uploads.receive_photo(
-        request.stream(), content_length=request.headers.get("content-length")
-    )
-    try:
+    async with uploaded_photo(request, studio) as photo:
         return studio.jobs.add_photo(photo, name=name, made=made).to_json()
-    finally:
-        photo.unlink(missing_ok=True)
 
 
 @router.post(

@@ -6,19 +6,27 @@ Every error is JSON, `{"error": "one sentence"}`. Ids from clients are looked up
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, Request, Response, WebSocket
+from fastapi import Request, Response, WebSocket
 from fastapi.responses import FileResponse
 from pydantic import ValidationError
 
 from newscaster import pipelines
 from newscaster.errors import MissingExtraError, NewscasterError
 from newscaster.media.containers import MP4
-from newscaster.server.api_requests import AUDIO_BODY, TheStudio, new_router, studio_of, upload_audio
+from newscaster.server.api_requests import (
+    AUDIO_BODY,
+    TheSession,
+    TheStudio,
+    UsedSession,
+    granted,
+    new_router,
+    upload_audio,
+    uploaded_audio,
+)
 from newscaster.server.grants import Grant, Kind
 from newscaster.server.http_errors import (
     FORBIDDEN,
@@ -49,33 +57,6 @@ from newscaster.version import VERSION
 _GREETING_SECONDS = 10.0
 
 router = new_router()
-
-
-def _session(session: str, request: Request) -> Session:
-    return _granted(studio_of(request).session(session), request.state.grant, studio_of(request))
-
-
-def _granted(session: Session, grant: Grant | None, studio: Studio) -> Session:
-    """Return a session that a client may use.
-
-    Raises:
-        RefusedError: its token embeds an anchor, and no page with such a token has started the session.
-    """
-    is_own = grant is not None and session.options.is_embedded and session.anchor == grant.subject
-    if grant is not None and grant.kind is Kind.EMBED and not is_own:
-        raise studio.no_session(session.id)
-    return session
-
-
-async def _used_session(session: str, request: Request) -> AsyncIterator[Session]:
-    live_session = _session(session, request)
-    with live_session.used():
-        yield live_session
-
-
-TheSession = Annotated[Session, Depends(_session)]
-UsedSession = Annotated[Session, Depends(_used_session)]
-"""The session of a request that uses it: it is not idle meanwhile."""
 
 
 @router.get("/health", summary="Health check; needs no token")
@@ -227,7 +208,7 @@ async def action(action: Action, session: UsedSession) -> dict[str, Any]:
     openapi_extra=AUDIO_BODY,
 )
 async def audio(session: UsedSession, request: Request, studio: TheStudio) -> dict[str, Any]:
-    audio, _ = await upload_audio(request, studio)
+    audio, _ = await upload_audio(request, studio)  # which is removed once it was played
     await studio.play(session, audio)
     return session.to_json()
 
@@ -255,9 +236,8 @@ async def finish_recording(session: UsedSession, studio: TheStudio) -> dict[str,
     openapi_extra=AUDIO_BODY,
 )
 async def check_audio(request: Request, studio: TheStudio) -> dict[str, float]:
-    audio, seconds = await upload_audio(request, studio)
-    audio.unlink(missing_ok=True)
-    return {"seconds": round(seconds, 2)}
+    async with uploaded_audio(request, studio) as (_, seconds):
+        return {"seconds": round(seconds, 2)}
 
 
 @router.get("/recordings", summary="Stored recordings, newest first")
@@ -284,7 +264,7 @@ async def session_socket(
     await socket.accept()
     try:
         studio = await _greeted(socket)
-        live_session = _granted(studio.session(session), socket.scope["state"]["grant"], studio)
+        live_session = granted(studio.session(session), socket.scope["state"]["grant"])
         _check_output(output)
     except NewscasterError as error:
         await _turn_away(socket, error)

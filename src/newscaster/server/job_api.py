@@ -17,7 +17,7 @@ from newscaster.server.api_requests import (
     TheStudio,
     job_options,
     new_router,
-    upload_audio,
+    uploaded_audio,
 )
 from newscaster.server.http_errors import RefusedError
 from newscaster.server.job_record import (
@@ -137,11 +137,8 @@ async def new_audio_job(
 ) -> dict[str, Any]:
     studio.jobs.check_room()
     options = job_options(studio, new)
-    audio, _ = await upload_audio(request, studio)
-    try:
+    async with uploaded_audio(request, studio) as (audio, _):
         return studio.jobs.add_audio(audio, title=new.title, **options).to_json()
-    finally:
-        audio.unlink(missing_ok=True)
 
 
 @router.post(
@@ -169,12 +166,9 @@ async def new_audio_dub(
 ) -> dict[str, Any]:
     studio.jobs.check_room()
     _dub_job(studio, new, studio.videos.get(new.video))
-    audio, _ = await upload_audio(request, studio)
-    try:
+    async with uploaded_audio(request, studio) as (audio, _):
         video = studio.videos.get(new.video)  # it may have been removed meanwhile
         return _add_dub(studio, new, video, f"{JOB_AUDIO_STEM}{audio.suffix}", audio)
-    finally:
-        audio.unlink(missing_ok=True)
 
 
 def _script(new: NewDub, max_characters: int) -> tuple[str | None, bytes | None]:

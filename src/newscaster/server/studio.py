@@ -332,17 +332,8 @@ class Studio:
         """
         session = self._sessions.get(session_id)
         if session is None or session.over.is_set():
-            raise self.no_session(session_id)
+            raise no_session(session_id)
         return session
-
-    @staticmethod
-    def no_session(session_id: str) -> RefusedError:
-        """Return the refusal of a request for a session that does not exist."""
-        return RefusedError(
-            f"there is no session {quoted(session_id)}: it has ended, or never existed. Start one: POST "
-            "/v1/sessions",
-            status=NOT_FOUND,
-        )
 
     def sessions(self) -> list[Session]:
         """Return all live sessions."""
@@ -386,3 +377,12 @@ class Studio:
                     await self.end(session)
                 except Exception:
                     _log.exception("session %s failed to end", session.id, extra={"session": session.id})
+
+
+def no_session(session_id: str) -> RefusedError:
+    """Return the refusal of a request for a session that does not exist."""
+    return RefusedError(
+        f"there is no session {quoted(session_id)}: it has ended, or never existed. Start one: POST "
+        "/v1/sessions",
+        status=NOT_FOUND,
+    )
