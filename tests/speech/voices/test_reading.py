@@ -8,7 +8,7 @@ import pytest
 from fake_voices import FakeVoice, use_voice
 from newscaster.errors import InputError, MissingExtraError, SpeechError
 from newscaster.speech.spoken import Pronunciations
-from newscaster.speech.voices import Reading, reading, resample, speak_sentences, synthesize
+from newscaster.speech.voices import Reading, reading, reading_notes, resample, speak_sentences, synthesize
 from newscaster.speech.voices.hibari import HibariVoice
 from newscaster.speech.voices.program import ProgramVoice
 from newscaster.types import ArrayF32
@@ -206,7 +206,7 @@ def test_a_text_that_is_mostly_silent_is_refused(beeps: Beeps) -> None:
 
 def test_many_notes_are_counted(beeps: Beeps) -> None:
     _, notes = notes_of("One. Two. Silence! " * 30)
-    assert len(notes) == reading._MAX_NOTES + 1
+    assert len(notes) == reading_notes._MAX_NOTES + 1
     assert notes[-1] == "10 more sentences are skipped or lack words; 30 of 90 are skipped in total"
 
 

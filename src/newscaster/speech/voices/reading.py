@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from math import gcd
@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from newscaster.errors import InputError, NewscasterError, SpeechError
-from newscaster.speech.language import another_language
+from newscaster.errors import InputError, SpeechError
 from newscaster.speech.level import is_silence
 from newscaster.speech.plain_text import plain_text
 from newscaster.speech.script import Sentence, sentences_of
@@ -25,25 +24,19 @@ from newscaster.speech.spoken import Pronunciations
 from newscaster.speech.voices.names import DEFAULT_VOICE, VOICES, default_voice
 from newscaster.speech.voices.piper import PIPER_VOICES, PiperVoice
 from newscaster.speech.voices.program import ProgramVoice
+from newscaster.speech.voices.reading_notes import OnNote, ReadingNotes, is_mostly, scripts_text, shortened
 from newscaster.speech.voices.voice import Voice
 from newscaster.speech.voices.wording import Wording, without_words
-from newscaster.system.os_errors import fault
 from newscaster.texts import check_unicode, quoted
 from newscaster.types import ArrayF32
 
 _log = logging.getLogger("newscaster.speech")
 
-OnNote = Callable[[str], None]
-"""A callback for a line about a part of a text that is not read as written."""
 SLOWEST, FASTEST = 0.5, 2.0
 _FAINT = 0.01
 """Peak below which the audio of signs alone is the voice's noise: 0.002 to 0.004 for hibari."""
 _EDGE_SECONDS = 0.03
 """Silence kept around a sentence when the voice's own silence is trimmed."""
-_MAX_LETTERS_PER_SECOND = 60.0
-"""Four times the rate of people. A faster voice has skipped something."""
-_MAX_NOTES = 20
-"""Sentences with a note each; the rest are counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,12 +177,12 @@ def speak_sentences(
     plain = plain_text(text)
     if not any(character.isalnum() for character in plain.text):
         raise SpeechError(
-            f"the text {quoted(_shortened(text))} holds no word to speak; give a sentence or more"
+            f"the text {quoted(shortened(text))} holds no word to speak; give a sentence or more"
         )
     on_note = on_note or (lambda line: _log.warning("%s", line))
     if voice is None and reading.voice is None and reading.command is None:
         reading = replace(reading, voice=default_voice(plain.text))
-    notes = _Notes(reading.command or reading.voice or DEFAULT_VOICE, on_note)
+    notes = ReadingNotes(reading.command or reading.voice or DEFAULT_VOICE, on_note)
     voice = voice or reading.load()
     wording = Wording.of_text(
         plain.text, voice=voice.language, language=reading.language, pronunciations=reading.pronunciations
@@ -207,7 +200,7 @@ def _speak(
     text: str,
     reading: Reading,
     rate: int | None,
-    notes: _Notes,
+    notes: ReadingNotes,
     first: int,
     wording: Wording,
 ) -> Iterator[SpokenSentence]:
@@ -217,8 +210,8 @@ def _speak(
         at = f"sentence {number + 1}, line {sentence.line},"
         spoken = wording.spoken(sentence.text)
         unread = notes.unread(voice, spoken.text)
-        if _is_mostly(unread, spoken.text):
-            notes.note_skipped(at, sentence, f"does not read {_scripts(unread)}")
+        if is_mostly(unread, spoken.text):
+            notes.note_skipped(at, sentence, f"does not read {scripts_text(unread)}")
             continue
         words = without_words(spoken.text, unread)
         samples, own_rate = notes.say(voice, words, at=at, speed=reading.speed)
@@ -232,156 +225,6 @@ def _speak(
         yield _finished(number, sentence, samples, rate, reading.speed, spoken.letters(sentence.text))
     if first == 0:  # the counts of a part alone are not those of the text
         notes.finish(text)
-
-
-class _Notes:
-    """Notes about the parts of a text that are not read.
-
-    Args:
-        voice: its name or command.
-        on_note: callback for a line.
-    """
-
-    def __init__(self, voice: str, on_note: OnNote) -> None:
-        self._voice = quoted(voice)
-        self._on_note = on_note
-        self._notes = self._skipped = self._spoken = 0
-
-    def check_readable(self, voice: Voice, wording: Wording, sentences: Iterable[Sentence]) -> None:
-        """Raise SpeechError if most sentences are in scripts that the voice does not read."""
-        foreign: list[tuple[Sentence, list[tuple[str, str]]]] = []
-        count = 0
-        for count, sentence in enumerate(sentences, 1):  # noqa: B007
-            words = wording.spoken(sentence.text).text
-            unread = self.unread(voice, words)
-            if _is_mostly(unread, words):
-                foreign.append((sentence, unread))
-        if 2 * len(foreign) > count:
-            kinds = _scripts([word for _, unread in foreign for word in unread])
-            raise SpeechError(
-                f"the voice {self._voice} does not read {kinds}, and {len(foreign)} of {count} "
-                f"sentences are written so; the first is {quoted(_shortened(foreign[0][0].text))}. Is it a "
-                "voice for another language? Use a voice for the text's language (--voice, --voice-command)"
-            )
-
-    def check_language(self, text: str, language: str) -> None:
-        """Note a text in another language than the voice's, whose rules would be wrong."""
-        if (names := another_language(text, language)) is not None:
-            self._on_note(
-                f"the text seems to be {names[0]}, and the voice {self._voice} reads it as {names[1]}, which "
-                "is hard to understand. Use a voice for the text's language (--voice, --voice-command)"
-            )
-
-    def unread(self, voice: Voice, sentence: str) -> list[tuple[str, str]]:
-        """As Voice.unread; an engine that fails here gets the sentence again when it speaks."""
-        try:
-            return list(voice.unread(sentence))
-        except Exception as error:
-            if isinstance(error, NewscasterError) or fault(error) is not None:
-                raise
-            return []
-
-    def say(self, voice: Voice, words: str, *, at: str, speed: float) -> tuple[ArrayF32, int]:
-        """As Voice.say; any error of an engine becomes a SpeechError that names the sentence.
-
-        Raises:
-            SpeechError: the voice cannot speak it, or returns samples that are not numbers.
-        """
-        try:
-            samples, rate = voice.say(words, speed=speed)
-        except NewscasterError:
-            raise
-        except Exception as error:
-            if fault(error) is not None:
-                raise
-            raise SpeechError(
-                f"the voice {self._voice} cannot say {at} {quoted(_shortened(words))} "
-                f"({type(error).__name__}: {error}). Write it differently, or use another voice"
-            ) from error
-        if not np.isfinite(samples).all():
-            raise SpeechError(
-                f"the voice {self._voice} returns samples that are not numbers for {at} "
-                f"{quoted(_shortened(words))}. Write it differently, or use another voice"
-            )
-        return samples, rate
-
-    def note_skipped(self, at: str, sentence: Sentence, why: str) -> None:
-        """Count and note a sentence that is not spoken."""
-        self._skipped += 1
-        self._add(
-            f"{at} is skipped: the voice {self._voice} {why} ({quoted(_shortened(sentence.text))}). Use a "
-            "voice that can, or write it differently"
-        )
-
-    def note_spoken(
-        self, at: str, sentence: Sentence, spoken: str, unread: Sequence[tuple[str, str]], *, seconds: float
-    ) -> None:
-        """Count a spoken sentence, and note its missing words.
-
-        Args:
-            at: its place in the text.
-            sentence: the sentence.
-            spoken: its spoken words.
-            unread: words that were not spoken.
-            seconds: duration of its speech at the voice's own pace.
-        """
-        self._spoken += 1
-        if unread:
-            words = ", ".join(quoted(_shortened(word)) for word, _ in unread[:5])
-            words += ", ..." if len(unread) > 5 else ""
-            self._add(
-                f"{at} is spoken without {words}: the voice {self._voice} does not read {_kinds(unread)} "
-                f"({quoted(_shortened(sentence.text))})"
-            )
-        letters = sum(character.isalnum() for character in spoken)
-        if letters > seconds * _MAX_LETTERS_PER_SECOND:
-            self._add(
-                f"{at} may lack words: the voice {self._voice} takes {seconds:.1f} s for {letters} letters "
-                f"({quoted(_shortened(sentence.text))}). Listen to it"
-            )
-
-    def finish(self, text: str) -> None:
-        """Check the counts at the end of the text.
-
-        Raises:
-            SpeechError: no sentence is spoken, or most are skipped.
-        """
-        if not self._spoken:
-            raise SpeechError(
-                f"the voice {self._voice} finds nothing to speak in {quoted(_shortened(text))}. "
-                "Is it a voice for another language?"
-            )
-        if self._skipped > self._spoken:
-            raise SpeechError(
-                f"the voice {self._voice} finds nothing to speak in {self._skipped} of "
-                f"{self._skipped + self._spoken} sentences. Is it a voice for another language?"
-            )
-        if self._notes > _MAX_NOTES:
-            self._on_note(
-                f"{self._notes - _MAX_NOTES} more sentences are skipped or lack words; "
-                f"{self._skipped} of {self._skipped + self._spoken} are skipped in total"
-            )
-
-    def _add(self, line: str) -> None:
-        self._notes += 1
-        if self._notes <= _MAX_NOTES:
-            self._on_note(line)
-
-
-def _is_mostly(unread: Sequence[tuple[str, str]], sentence: str) -> bool:
-    """Return whether at least half of a sentence's letters and digits are in unread words."""
-    lost = sum(character.isalnum() for word, _ in unread for character in word)
-    return lost > 0 and 2 * lost >= sum(character.isalnum() for character in sentence)
-
-
-def _kinds(unread: Sequence[tuple[str, str]]) -> str:
-    kinds = dict.fromkeys(kind for _, kind in unread)
-    return " and ".join(["such signs" if kind == "a sign" else kind for kind in kinds])
-
-
-def _scripts(unread: Sequence[tuple[str, str]]) -> str:
-    """As _kinds, of words alone if there are any."""
-    return _kinds([word for word in unread if word[1] != "a sign"] or unread)
 
 
 def _finished(
@@ -440,7 +283,3 @@ def _trimmed(samples: ArrayF32, rate: int) -> ArrayF32:
 def _is_file(voice: str) -> bool:
     """Return whether a voice is named by its file."""
     return voice.lower().endswith(".onnx")
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
