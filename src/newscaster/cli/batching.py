@@ -16,7 +16,7 @@ import click
 
 from newscaster.cli.exits import EXIT_DEAD_ROWS, EXIT_DONE
 from newscaster.cli.opened_anchors import keeping_anchors
-from newscaster.cli.terminal import progress_report, say
+from newscaster.cli.terminal import handling_records, progress_report, say
 from newscaster.errors import InputError, NewscasterError
 from newscaster.texts import one_line, without_escapes
 
@@ -36,19 +36,17 @@ _MAIN_OUTPUTS = {
 """Commands that rows may have: column and suffix of the main output."""
 _OUTPUTS = {"output", "captions", "keep-speech", "motion", "report", "json", "save-videos"}
 _INPUTS = {
-    *(
-        "speech",
-        "anchor",
-        "video",
-        "footage",
-        "script",
-        "voice",
-        "pronunciations",
-        "background",
-        "consent",
-        "sign",
-        "target",
-    ),
+    "speech",
+    "anchor",
+    "video",
+    "footage",
+    "script",
+    "voice",
+    "pronunciations",
+    "background",
+    "consent",
+    "sign",
+    "target",
 }
 _LEFT_OUT = {"help", "workers", "devices", "nodes"}
 """Options that rows may not have, beside a `--json` that prints. All rows have the same number of cores, and
@@ -194,10 +192,9 @@ class RowCommands:
         if command in _WITH_WORKERS:
             words.insert(1, f"--workers={cores}")
         notes = _Notes()
-        logger = logging.getLogger("newscaster")
-        logger.addHandler(notes)
         try:
             with (
+                handling_records(notes),
                 keeping_anchors(),
                 contextlib.redirect_stdout(io.StringIO()),
                 contextlib.redirect_stderr(io.StringIO()),
@@ -205,8 +202,6 @@ class RowCommands:
                 code = cli.main(words, prog_name="newscaster", standalone_mode=False)
         except click.ClickException as error:
             raise InputError(without_escapes(error.format_message())) from error
-        finally:
-            logger.removeHandler(notes)
         if isinstance(code, int) and code != EXIT_DONE:
             raise NewscasterError("; ".join(notes.lines) or f"`{command}` ended with the code {code}")
         return notes.lines

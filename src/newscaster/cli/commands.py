@@ -38,6 +38,7 @@ from newscaster.cli.speaking import demo, speak, timestamp_option
 from newscaster.cli.streaming import live
 from newscaster.cli.terminal import (
     Warnings,
+    handling_records,
     has_written_all,
     json_output,
     need_memory,
@@ -384,20 +385,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     An error of the user or the machine is printed in one line; any other exception propagates.
     """
-    handler = Warnings(logging.WARNING)
-    logger = logging.getLogger("newscaster")
-    logger.addHandler(handler)
     SIGNALS.forget()
-    try:
-        code = cli.main(args=arguments, prog_name="newscaster", standalone_mode=False)
-        return code if isinstance(code, int) else EXIT_DONE
-    except BaseException as error:
-        if SIGNALS.received is not None:
-            end_programs()
-        # A library may replace the exception of a signal by its own.
-        return _exit_code(SIGNALS.received or error)
-    finally:
-        logger.removeHandler(handler)
+    with handling_records(Warnings(logging.WARNING)):
+        try:
+            code = cli.main(args=arguments, prog_name="newscaster", standalone_mode=False)
+            return code if isinstance(code, int) else EXIT_DONE
+        except BaseException as error:
+            if SIGNALS.received is not None:
+                end_programs()
+            # A library may replace the exception of a signal by its own.
+            return _exit_code(SIGNALS.received or error)
 
 
 def _exit_code(error: BaseException) -> int:

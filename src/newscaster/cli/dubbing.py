@@ -28,6 +28,7 @@ from newscaster.cli.speaking import (
     reading_of,
     signature_line,
     signing_options,
+    speech_output_options,
     strap_options,
     style_of,
     voice_options,
@@ -97,20 +98,7 @@ TIME = _TimeType()
 @click.option(
     "--script", type=_FILE, metavar="FILE", help="Captions to speak, each in its time (.srt or .vtt)."
 )
-@click.option("--keep-speech", type=_FILE, metavar="FILE", help="Also write the new speech (.wav).")
-@click.option(
-    "--captions",
-    multiple=True,
-    type=_FILE,
-    metavar="FILE",
-    help="Also write captions, timed by sentence (.srt or .vtt). Repeatable.",
-)
-@click.option("--subtitles", is_flag=True, help="Also add the captions to the video as a subtitle track.")
-@click.option(
-    "--language",
-    metavar="CODE",
-    help="Language of the --subtitles track, as a three-letter code (default: eng).",
-)
+@speech_output_options
 @click.option(
     "--fit",
     type=click.Choice(["video", "speech", "shortest"]),

@@ -70,16 +70,13 @@ def with_options(command: Decorated, *options: Callable[[Decorated], Decorated])
     return command
 
 
-def pronunciations_option(command: Decorated) -> Decorated:
-    """Add the option of the user's exceptions."""
-    option = click.option(
-        "--pronunciations",
-        type=_FILE,
-        metavar="FILE",
-        help="How words of a text are read: lines such as WHO = W.H.O (default: pronunciations.txt in the "
-        "folder of your configuration).",
-    )
-    return option(command)
+pronunciations_option = click.option(
+    "--pronunciations",
+    type=_FILE,
+    metavar="FILE",
+    help="How words of a text are read: lines such as WHO = W.H.O (default: pronunciations.txt in the "
+    "folder of your configuration).",
+)
 
 
 def voice_options(command: Decorated) -> Decorated:
@@ -107,7 +104,7 @@ def voice_options(command: Decorated) -> Decorated:
     )
 
 
-def _extra_output_options(command: Decorated) -> Decorated:
+def speech_output_options(command: Decorated) -> Decorated:
     """Add the options of speech and captions as outputs."""
     return with_options(
         command,
@@ -116,7 +113,7 @@ def _extra_output_options(command: Decorated) -> Decorated:
             metavar="CODE",
             help="Language of the --subtitles track, as a three-letter code (default: eng).",
         ),
-        click.option("--keep-speech", type=_FILE, metavar="FILE", help="Also write the audio (.wav)."),
+        click.option("--keep-speech", type=_FILE, metavar="FILE", help="Also write the speech (.wav)."),
         click.option(
             "--captions",
             multiple=True,
@@ -130,15 +127,12 @@ def _extra_output_options(command: Decorated) -> Decorated:
     )
 
 
-def timestamp_option(command: Decorated) -> Decorated:
-    """Add the option of the time-stamp authority."""
-    option = click.option(
-        "--timestamp",
-        metavar="URL",
-        help="Time-stamp signatures with this authority (RFC 3161), so that they stay verifiable after the "
-        "certificate expires. Sends a hash over the network (default: no network use).",
-    )
-    return option(command)
+timestamp_option = click.option(
+    "--timestamp",
+    metavar="URL",
+    help="Time-stamp signatures with this authority (RFC 3161), so that they stay verifiable after the "
+    "certificate expires. Sends a hash over the network (default: no network use).",
+)
 
 
 def signing_options(command: Decorated) -> Decorated:
@@ -157,15 +151,12 @@ def signing_options(command: Decorated) -> Decorated:
     )
 
 
-def background_option(command: Decorated) -> Decorated:
-    """Add the option of the background."""
-    option = click.option(
-        "--background",
-        metavar="WHAT",
-        help="Background behind the person: an image, a video (looped), a colour (a CSS name or #rrggbb; "
-        "'green' is #00ff00), 'blur', or 'alpha' for a transparent one (default: the footage's own).",
-    )
-    return option(command)
+background_option = click.option(
+    "--background",
+    metavar="WHAT",
+    help="Background behind the person: an image, a video (looped), a colour (a CSS name or #rrggbb; "
+    "'green' is #00ff00), 'blur', or 'alpha' for a transparent one (default: the footage's own).",
+)
 
 
 def label_options(command: Decorated) -> Decorated:
@@ -223,29 +214,23 @@ def articulation_options(command: Decorated) -> Decorated:
     )
 
 
-def backend_option(command: Decorated) -> Decorated:
-    """Add the option of the inference backend."""
-    option = click.option(
-        "--backend",
-        type=click.Choice(["auto", "onnxruntime", "openvino", "cuda"]),
-        envvar="NEWSCASTER_BACKEND",
-        help="Inference backend (default: the fastest installed).",
-    )
-    return option(command)
+backend_option = click.option(
+    "--backend",
+    type=click.Choice(["auto", "onnxruntime", "openvino", "cuda"]),
+    envvar="NEWSCASTER_BACKEND",
+    help="Inference backend (default: the fastest installed).",
+)
 
 
-def target_start_option(command: Decorated) -> Decorated:
-    """Add the option of the first target frame."""
-    option = click.option(
-        "--target-start",
-        cls=RenamedOption,
-        old_name="--stage-start",
-        default=0,
-        show_default=True,
-        metavar="FRAME",
-        help="First frame of the target video to use.",
-    )
-    return option(command)
+target_start_option = click.option(
+    "--target-start",
+    cls=RenamedOption,
+    old_name="--stage-start",
+    default=0,
+    show_default=True,
+    metavar="FRAME",
+    help="First frame of the target video to use.",
+)
 
 
 def engine_options(command: Decorated) -> Decorated:
@@ -267,7 +252,7 @@ def engine_options(command: Decorated) -> Decorated:
 @anchor_option
 @output_option
 @voice_options
-@_extra_output_options
+@speech_output_options
 @articulation_options
 @click.option(
     "--look-ahead",
@@ -311,7 +296,7 @@ def speak(speech: str | None, anchor: str, workers: int | None, backend: str | N
 )
 @click.option("--speech", metavar="FILE", help="Audio or .txt file to speak instead of the bulletin.")
 @voice_options
-@_extra_output_options
+@speech_output_options
 @articulation_options
 @background_option
 @strap_options

@@ -75,6 +75,17 @@ def progress_report(*, announced: bool = True) -> Iterator[Progress]:
         yield report
 
 
+@contextmanager
+def handling_records(handler: logging.Handler) -> Iterator[None]:
+    """Pass the library's log records to a handler."""
+    logger = logging.getLogger("newscaster")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
 class Warnings(logging.Handler):
     """Prints the library's log records; of records on one subject (`ONCE`), only the first."""
 
