@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from newscaster.errors import OutputError
+from newscaster.server import job_store
 from newscaster.server import jobs as jobs_module
 from newscaster.server.anchor_registry import Library
 from newscaster.server.job_process import Work
@@ -70,7 +71,7 @@ def test_jobs_on_a_full_disk(
         raise OutputError(f"cannot write '{path}' (No space left on device)") from OSError(errno.ENOSPC, "")
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs_module, "atomic_write", full)
+        patch.setattr(job_store, "atomic_write", full)
         for job in (queued, running):  # the one that fills the disk can be cancelled
             assert studio.delete(f"/v1/jobs/{job}").json() == {"id": job, "state": "cancelled"}
         refused = studio.post("/v1/jobs", json={"text": "A short one."})

@@ -12,7 +12,7 @@ import pytest
 from browsing import faults_of, new_page
 from newscaster import media
 from page_looks import assert_fit
-from studios import ask, until
+from studios import ask, serving, until
 from tiny_anchor import speech_like
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ _WATCH_WORDS = """
     const options = { subtree: true, childList: true, attributes: true };
     new MutationObserver(note).observe(document.getElementById("caption"), options);
   }
+"""
+_STATUS_OF_JOBS = """
+  () => import("/page/api.js").then((api) => api.get("/jobs")).catch((error) => error.status)
 """
 _KEYED = """
   async () => {
@@ -112,6 +115,39 @@ def test_an_anchor_is_embedded_and_interrupted(browser: Browser, address: str) -
         page.wait_for_selector("#go-live:visible")
         assert page.inner_text("#caption") == ""
         assert not faults
+
+
+def test_addresses_to_give_away_open_nothing_else(browser: Browser, tmp_path: Path) -> None:
+    """Each works in a browser that knows no other token, and is refused elsewhere."""
+    with serving("builtin", "--data-dir", tmp_path, token=True) as (_, link), new_page(browser) as page:
+        address, token = link.split("/#token=")
+        faults = faults_of(page, address)
+        page.goto(link)
+        page.click("#go-live:enabled")
+        page.wait_for_function("() => document.querySelector('#video').videoWidth > 0")
+        page.click("#share-options summary")
+        output, embed = (_copied(page, button, address) for button in ("#output-copy", "#embed-copy"))
+        assert not faults
+        assert token not in output + embed
+        for url, started in ((output, "#video"), (embed, "#go-live:enabled")):
+            with new_page(browser) as other:
+                others = faults_of(other, address)
+                other.goto(url)
+                if started != "#video":
+                    other.click(started)
+                other.wait_for_function("() => document.querySelector('#video').videoWidth > 0")
+                refused = (
+                    "() => import('/page/api.js').then((api) => api.get('/jobs')).catch((e) => e.status)"
+                )
+                assert other.evaluate(refused) == 403
+                assert not others
+
+
+def _copied(page: Page, button: str, address: str) -> str:
+    """Press a button that copies an address; return the address, as the message shows it."""
+    press(page, button)
+    text = page.wait_for_selector(f"#message:has-text('{address}')").inner_text()
+    return next(part.strip('"') for part in text.replace("src=", " ").split() if address in part)
 
 
 def test_videos_are_found_watched_and_made_again(browser: Browser, address: str, tmp_path: Path) -> None:

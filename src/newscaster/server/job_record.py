@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from newscaster.media import sync_file
 from newscaster.still.head_motion import MotionStyle
 from newscaster.synthesis.dub_options import DubOptions, Extend, Fit
 
@@ -254,40 +251,3 @@ def read_record(path: Path) -> Job:
     if job.state not in STATES or any(not name or Path(name).name != name for name in files):
         raise ValueError(job.state)
     return job
-
-
-def write_sources(folder: Path, job: Job, content: bytes | Path | None, videos: Mapping[str, Path]) -> None:
-    """Write the files that a job reads to its folder.
-
-    Args:
-        folder: folder of the job.
-        job: the job.
-        content: its speech: bytes, a file that is moved, or None for the audio of the video.
-        videos: of a dub or footage, by their names in the folder; their content is shared, or copied.
-
-    Raises:
-        OSError: they cannot be written.
-    """
-    source = folder / job.source
-    for name, video in videos.items():
-        _link(video, folder / name)
-    if isinstance(content, bytes):
-        source.write_bytes(content)
-    elif content is not None:
-        shutil.move(content, source)
-    sync_file(source)
-
-
-def remove_footage(folder: Path) -> None:
-    """Remove the footage of a job, and what was prepared from it."""
-    shutil.rmtree(folder / TRAINING_WORK, ignore_errors=True)
-    for path in folder.glob(f"{FOOTAGE_STEM}-*"):
-        path.unlink(missing_ok=True)
-
-
-def _link(video: Path, path: Path) -> None:
-    """Make a file that shares the content of another; copy it if that is not possible."""
-    try:
-        os.link(video, path)
-    except OSError:
-        shutil.copyfile(video, path)

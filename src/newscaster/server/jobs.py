@@ -16,14 +16,12 @@ folder ensures that no other studio works in it.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -31,13 +29,12 @@ from types import MappingProxyType
 from typing import Any
 
 from newscaster.errors import NewscasterError, OutputError
-from newscaster.media import FolderLease, atomic_write, remove_left_overs
+from newscaster.media import FolderLease, remove_left_overs
 from newscaster.server.anchor_registry import Library, merged
 from newscaster.server.dub_process import DubWork
 from newscaster.server.footage_process import FootageWork
 from newscaster.server.http_errors import (
     CLOSING,
-    CONFLICT,
     NOT_FOUND,
     TOO_MANY,
     RefusedError,
@@ -53,19 +50,15 @@ from newscaster.server.job_record import (
     DONE,
     FAILED,
     PHOTO_STEM,
-    PLAYABLE,
     QUEUED,
-    RECORD,
     RUNNING,
     SCRIPT,
     VIDEO,
     FootageJob,
     Job,
     PhotoJob,
-    read_record,
-    remove_footage,
-    write_sources,
 )
+from newscaster.server.job_store import JobStore
 from newscaster.server.photo_process import PhotoWork
 from newscaster.server.settings import Limits
 from newscaster.server.speech_upload import JOB_AUDIO_STEM
@@ -113,10 +106,9 @@ class JobQueue:
     ) -> None:
         self._instance = instance
         self._ended, self._paused = ended, False
-        folder.mkdir(parents=True, exist_ok=True)
         self._track_folder = track_folder
-        self._lease = lease
-        self._folder, self._library, self._limits, self._backend = folder, library, limits, backend
+        self._store = JobStore(folder, lease=lease)
+        self._library, self._limits, self._backend = library, limits, backend
         self._timestamp = timestamp
         self._pronunciations = pronunciations
         self._jobs: dict[str, Job] = {}
@@ -247,29 +239,11 @@ class JobQueue:
         job_id = with_instance(self._instance, secrets.token_hex(8))
         options.setdefault("anchor", job_id)
         job = Job(id=job_id, title=title, source=source, created=created, **options)
-        folder = self._folder / job.id
         with refusing_full_disk("a job"):
-            self._write(job, folder, content, videos)
+            self._store.add(job, content, videos)
+        self._jobs[job.id] = job
         self._changed.set()
         return job
-
-    def _write(
-        self, job: Job, folder: Path, content: bytes | Path | None, videos: Mapping[str, Path]
-    ) -> None:
-        """Write the folder of a new job; remove it on failure.
-
-        Raises:
-            OSError: it cannot be written.
-            OutputError: the record cannot be written, or another studio has taken the folder over.
-        """
-        self._folder.mkdir(exist_ok=True)  # it may have been deleted
-        folder.mkdir()
-        try:
-            write_sources(folder, job, content, videos)
-            self._put(job)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
 
     async def remove(self, job_id: str) -> Job | None:
         """Cancel and return an open job, or delete a finished one and return None."""
@@ -281,10 +255,7 @@ class JobQueue:
             del self._jobs[job_id]
             if job.makes_anchor:
                 self._library.discard(job.anchor)
-            folder = self._folder / job_id
-            # First: after a kill here, the next start removes the folder.
-            (folder / RECORD).unlink(missing_ok=True)
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await asyncio.to_thread(self._store.remove, job)
             return None
         self._update(job_id, state=CANCELLED)
         if self._running is not None and self._running[0] == job_id:
@@ -297,15 +268,7 @@ class JobQueue:
         Raises:
             RefusedError: the job is not done, or has no such file.
         """
-        job = self.get(job_id)
-        if job.state != DONE:
-            raise RefusedError(f"the job is {job.state}; its files exist once it is done", status=CONFLICT)
-        path = self._folder / job.id / name
-        if name == PLAYABLE and job.dub is not None and not path.is_file():
-            path = path.with_name(job.dub.original)
-        if not path.is_file():
-            raise RefusedError(f"the job has no {name}", status=NOT_FOUND)
-        return path
+        return self._store.output(self.get(job_id), name)
 
     def script(self, job_id: str) -> Path:
         """Return the text that a job reads.
@@ -313,10 +276,7 @@ class JobQueue:
         Raises:
             RefusedError: there is no such job, or it reads none.
         """
-        job = self.get(job_id)
-        if job.source != SCRIPT:
-            raise RefusedError("the job has no script", status=NOT_FOUND)
-        return self._folder / job.id / SCRIPT
+        return self._store.script(self.get(job_id))
 
     def training_folder(self, job_id: str) -> Path:
         """Return the folder of a job that trains an anchor.
@@ -324,10 +284,7 @@ class JobQueue:
         Raises:
             RefusedError: there is no such job, or it trains none.
         """
-        job = self.get(job_id)
-        if job.footage is None or job.footage.check:
-            raise RefusedError("the job trains no anchor", status=NOT_FOUND)
-        return self._folder / job.id
+        return self._store.training(self.get(job_id))
 
     def uses_video(self, video_id: str) -> bool:
         """Whether an open job needs this upload."""
@@ -339,33 +296,18 @@ class JobQueue:
         Raises:
             OutputError: the record cannot be written, or another studio has taken the folder over.
         """
-        if self._lease is not None:
-            self._lease.confirm()
-        with atomic_write(self._folder / job.id / RECORD) as temporary:
-            temporary.write_text(json.dumps(asdict(job), indent=1), encoding="utf-8")
+        self._store.put(job)
         self._jobs[job.id] = job
 
     def _start_waiting(self) -> None:
-        """Load stored jobs; queue those that were running. Remove folders without a record."""
-        for folder in self._folder.iterdir():
-            if folder.is_dir() and not (folder / RECORD).exists():  # killed before the reply
-                shutil.rmtree(folder, ignore_errors=True)
-        stored = []
-        for record in self._folder.glob(f"*/{RECORD}"):
-            try:
-                job = read_record(record)
-            except (OSError, ValueError, TypeError, RecursionError):
-                _log.warning("'%s' is not a job of this version; it is ignored", record)
-                continue
-            if job.id == record.parent.name:
-                stored.append(job)
-        for job in sorted(stored, key=lambda job: job.created):
+        """Load stored jobs; queue those that were running."""
+        for job in self._store.load():
             self._jobs[job.id] = job
             if job.state == RUNNING:
                 self._put(replace(job, state=QUEUED, phase=None, frames=0, total=0))
             if job.state == DONE and job.makes_anchor:
                 try:
-                    self._library.add(job.anchor, self._folder / job.id / ANCHOR)
+                    self._library.add(job.anchor, self._store.folder(job) / ANCHOR)
                 except NewscasterError as error:
                     _log.warning("the anchor '%s' is not served: %s", job.title, error)
 
@@ -391,7 +333,7 @@ class JobQueue:
                 self._ended(job.id, state, time.monotonic() - started)
 
     async def _do(self, job: Job) -> None:
-        folder = self._folder / job.id
+        folder = self._store.folder(job)
         if job.photo is None and job.footage is None and job.anchor not in self._library.ids:
             reason = f"the anchor {quoted(job.anchor)} is no longer served"
             self._update(job.id, state=FAILED, error=reason)
@@ -412,7 +354,7 @@ class JobQueue:
         finally:
             self._running = None
             if job.footage is not None and self._jobs.get(job.id, job).state != QUEUED:
-                await asyncio.to_thread(remove_footage, folder)  # nothing goes on from it
+                await asyncio.to_thread(self._store.remove_footage, job)  # nothing goes on from it
         if job.makes_anchor and result["state"] == DONE:
             await asyncio.to_thread(self._library.add, job.anchor, folder / ANCHOR)
         self._update(job.id, **result)
