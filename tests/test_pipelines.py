@@ -598,3 +598,14 @@ def test_clips_that_do_not_fit_the_footage(
             clips=clips,
             **options,
         )
+
+
+def test_a_clip_beyond_the_footage_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    footage = write_footage(tmp_path / "clip.mp4", seconds=0.4)
+    monkeypatch.setattr("newscaster.prepare.prepare", lambda *_, **__: pytest.fail("work was done"))
+    with pytest.raises(InputError, match=r"'nod' ends at 5 s, but '.*clip\.mp4' ends at 0\.4"):
+        pipelines.train(
+            footage, tmp_path / "x.anchor", consent="Ada agreed.", clips=[ClipTimes.parse("nod=4-5")]
+        )

@@ -261,10 +261,10 @@ def train(
             progress=progress,
         )
     _check_footage_moves(motion, blinks=blinks)
-    clip_file = _check_clips(clips, footage, target)
     _check_minutes(minutes, target_minutes, renderer)
     full_frame_minutes = target_minutes if target == SYNTHETIC else None
     folder = _checked_folder(footage, out, target, work, name=name, attribution=attribution)
+    clip_file = _check_clips(clips, footage, target)
     launcher = _joined(devices, nodes, folder, minutes, full_frame_minutes, renderer)
     from newscaster import prepare
 
@@ -326,7 +326,7 @@ def _check_clips(clips: Sequence[ClipTimes], footage: Footage, target: Path | st
     Raises:
         InputError: the footage is not one file; the target is synthetic; two clips have one name, or one
             reaches beyond the footage.
-        MediaError: the footage is missing or damaged.
+        MediaError: the footage is damaged.
     """
     from newscaster.formats.named_clips import check_names
     from newscaster.synthesis.clip_editing import check_parts

@@ -81,6 +81,8 @@ def test_who_watches_does_nothing_else(studio: TestClient, session: dict[str, An
     for name in ("webrtc", "viewers"):  # they reach the endpoint, which refuses the offer itself
         reply = studio.post(f"{path}/{name}", json={"type": "answer", "sdp": ""}, headers=watch)
         assert (reply.status_code, "expected an offer" in reply.json()["error"]) == (400, True)
+    for open_path in ("/", "/output/x", "/v1/health"):
+        assert studio.get(open_path, params={"token": session["watch_token"]}).status_code == 200
     other = studio.post("/v1/sessions", json={}, headers=FULL).json()
     for method, refused in (
         ("DELETE", path),

@@ -171,8 +171,7 @@ class SecurityMiddleware:
         )
 
     def _is_trusted(self, scope: Scope, headers: dict[str, str]) -> bool:
-        path = scope["path"]
-        if scope["type"] == "http" and path != METRICS and (not path.startswith(API) or path in OPEN):
+        if _is_open(scope):
             return True
         token = _token(scope, headers)
         return is_token(None if token is None else token.encode("latin-1"), self._settings)
@@ -185,7 +184,7 @@ class SecurityMiddleware:
         """
         token = _token(scope, headers)
         grant = None if token is None else Grant.of(token, self._settings)
-        if grant is not None:
+        if grant is not None and not _is_open(scope):
             check_grant(grant, scope)
         return grant
 
@@ -203,6 +202,12 @@ class SecurityMiddleware:
         if content_length is not None and int(content_length[:_MAX_LENGTH_DIGITS]) > limit:
             raise _too_large(limit)
         return limit
+
+
+def _is_open(scope: Scope) -> bool:
+    """Whether a request needs no token."""
+    path = scope["path"]
+    return scope["type"] == "http" and path != METRICS and (not path.startswith(API) or path in OPEN)
 
 
 def check_grant(grant: Grant, scope: Scope) -> None:
