@@ -101,7 +101,7 @@ def test_openness_and_smoothness_out_of_range(
 ) -> None:
     assert cli.run(["speak", str(wav), "-o", str(tmp_path / "news.mp4"), f"--{option}", value]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"error: {option} is {float(value)}; expected 0 to {most}")
+    assert error.startswith(f"error: --{option} is {float(value)}; expected 0 to {most}")
     assert error.count("\n") == 1
     assert not (tmp_path / "news.mp4").exists()
 

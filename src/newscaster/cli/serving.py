@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -19,6 +19,9 @@ from newscaster.cli.renamed import RenamedOption
 from newscaster.cli.speaking import backend_option, pronunciations_of, pronunciations_option, timestamp_option
 from newscaster.cli.terminal import numpy_on_one_thread, say
 from newscaster.errors import InputError, MissingExtraError, NewscasterError
+
+if TYPE_CHECKING:
+    from newscaster.server.settings import Settings
 
 _EXTRA = {
     "fastapi": "fastapi",
@@ -151,9 +154,6 @@ def serve(
     is_new_token = token is None and not no_token
     if is_new_token and settings.is_loopback:
         settings = replace(settings, token=new_token())
-    _check_anchors(settings.anchors)
-    _need_extra()  # after the arguments, whose errors are the user's own
-    from newscaster.server.app import serve as serve_until_stopped
 
     def started(address: str) -> None:
         if is_new_token:
@@ -162,14 +162,23 @@ def serve(
             say(address if settings.token is None else f"{address}/#token=TOKEN, with your token")
 
     if not wants_json():
-        serve_until_stopped(settings, started=started)
+        _serve(settings, started)
         return
     with json_lines():
         try:
-            serve_until_stopped(settings, started=started, own_http_log=False)
+            _serve(settings, started, own_http_log=False)
         except NewscasterError as error:
             logging.getLogger("newscaster.cli").error("%s", error)
             context.exit(EXIT_ERROR)
+
+
+def _serve(settings: Settings, started: Callable[[str], None], **options: bool) -> None:
+    """Serve until stopped. Anchors are checked before the packages: such an error is the user's own."""
+    _check_anchors(settings.anchors)
+    _need_extra()
+    from newscaster.server.app import serve as serve_until_stopped
+
+    serve_until_stopped(settings, started=started, **options)
 
 
 def _check_anchors(places: Sequence[str]) -> None:
