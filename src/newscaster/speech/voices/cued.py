@@ -9,7 +9,8 @@ import numpy as np
 
 from newscaster.errors import InputError
 from newscaster.speech.cued_script import ScriptCue, clock
-from newscaster.speech.voices.reading import FASTEST, SLOWEST, OnNote, Reading, speak_sentences
+from newscaster.speech.voices.reading import FASTEST, SLOWEST, Reading, speak_sentences
+from newscaster.speech.voices.reading_notes import OnNote
 from newscaster.types import ArrayF32
 
 MIN_PACE, MAX_PACE = 0.8, 1.25
