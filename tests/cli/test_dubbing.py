@@ -26,7 +26,7 @@ class Performer:
         return DubResult(
             path=arguments[2],
             frames=100,
-            fps=newscaster.open().fps,
+            fps=newscaster.open("grid-s1").fps,
             rewritten_frames=80,
             kept=(KeptFrames(start=50, stop=70, reason="the face is not seen"),),
             cuts=(50,),

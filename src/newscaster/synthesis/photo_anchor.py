@@ -32,7 +32,8 @@ from newscaster.face.surface_warp import Surface
 from newscaster.face.topology import MOUTH
 from newscaster.formats.anchor import AnchorFace, AnchorFile, write_anchor
 from newscaster.formats.anchor_info import AnchorInfo
-from newscaster.media import computed_ahead, encode_target
+from newscaster.media import TargetVideo, computed_ahead, encode_target
+from newscaster.onnx_weights import in_half
 from newscaster.speech.encoder import packaged_encoder
 from newscaster.still.head_motion import HeadMotion, MotionStyle
 from newscaster.still.photo import find_face, read_photo
@@ -41,6 +42,7 @@ from newscaster.synthesis.base_motion import base_motion, base_motion_network
 from newscaster.synthesis.loading import load_anchor
 from newscaster.synthesis.reference_network import base_renderer_weights
 from newscaster.synthesis.renderer import default_workers
+from newscaster.synthesis.target_matte import video_matte
 from newscaster.system.files import atomic_write
 from newscaster.types import ArrayF64, ImageU8, Progress
 
@@ -128,6 +130,8 @@ def write_photo_anchor(
     references: Callable[[KnownFace, MouthBasis], References] | None = None,
     training: Mapping[str, float] = _ONE_PHOTOGRAPH,
     synthetic_target: bool = False,
+    preset: str = "superfast",
+    with_matte: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Write the anchor of a photograph, or of a synthesised image.
@@ -143,6 +147,8 @@ def write_photo_anchor(
         references: returns what the renderer copies from; None: mouths that are drawn into the photograph.
         training: metrics for the header.
         synthetic_target: whether the image is synthesised, not photographed.
+        preset: x264's trade of speed for size, for the target video.
+        with_matte: store the matte, which is computed at the first use of a background otherwise.
         progress: called with "target", the frames done and the total.
 
     Raises:
@@ -183,15 +189,19 @@ def write_photo_anchor(
     )
     with ThreadPoolExecutor(1, thread_name_prefix="newscaster-references") as pool:
         copied = pool.submit(references or KnownFace.references, known, basis)
-        video = encode_target(_frames(still, progress), fps, preset="superfast")
+        video = encode_target(_frames(still, progress), fps, preset=preset)
+    matte = None
+    if with_matte:
+        matte = video_matte(TargetVideo(video), still.landmarks, size=info.size, loops=True)
     with atomic_write(out) as temporary:
         write_anchor(
             temporary,
             info,
             face,
-            motion=base_motion_network(),
+            motion=in_half(base_motion_network()),
             renderer=base_renderer_weights(),
             target=video,
+            matte=matte,
             speech_encoder=None if reuse_encoder or not motion.features.needs_encoder else encoder,
             references=copied.result(),
         )
