@@ -263,7 +263,10 @@ bundled: setup  ## make the bundled anchors
 	$(BIN)/python tools/make_trained_anchor.py --footage $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt \
 		--work build/bundled --out src/newscaster/data/grid-s1.anchor
 	$(BIN)/python tools/make_session_anchor.py --footage $(DATA)/grid_s4_hq/clips:$(DATA)/grid_s4_hq/train.txt \
-		--work build/grid-s4 --out src/newscaster/data/grid-s4.anchor
+		--work build/grid-s4 --out build/grid-s4/pictures.anchor
+	$(BIN)/python tools/renew_motion.py build/grid-s4/pictures.anchor \
+		--footage $(DATA)/grid_s4_hq/clips:$(DATA)/grid_s4_hq/train.txt --work build/grid-s4/motion \
+		--out src/newscaster/data/grid-s4.anchor
 
 builtin: bundled
 

@@ -32,7 +32,7 @@ from newscaster.face.surface_warp import Surface
 from newscaster.face.topology import MOUTH
 from newscaster.formats.anchor import AnchorFace, AnchorFile, write_anchor
 from newscaster.formats.anchor_info import AnchorInfo
-from newscaster.media import TargetVideo, computed_ahead, encode_target
+from newscaster.media import computed_ahead, encode_target
 from newscaster.onnx_weights import in_half
 from newscaster.speech.encoder import packaged_encoder
 from newscaster.still.head_motion import HeadMotion, MotionStyle
@@ -42,7 +42,6 @@ from newscaster.synthesis.base_motion import base_motion, base_motion_network
 from newscaster.synthesis.loading import load_anchor
 from newscaster.synthesis.reference_network import base_renderer_weights
 from newscaster.synthesis.renderer import default_workers
-from newscaster.synthesis.target_matte import video_matte
 from newscaster.system.files import atomic_write
 from newscaster.types import ArrayF64, ImageU8, Progress
 
@@ -131,7 +130,7 @@ def write_photo_anchor(
     training: Mapping[str, float] = _ONE_PHOTOGRAPH,
     synthetic_target: bool = False,
     preset: str = "superfast",
-    with_matte: bool = False,
+    crf: int = 12,
     progress: Progress | None = None,
 ) -> Path:
     """Write the anchor of a photograph, or of a synthesised image.
@@ -148,7 +147,7 @@ def write_photo_anchor(
         training: metrics for the header.
         synthetic_target: whether the image is synthesised, not photographed.
         preset: x264's trade of speed for size, for the target video.
-        with_matte: store the matte, which is computed at the first use of a background otherwise.
+        crf: x264's quality for it. Slower presets are as good with larger numbers.
         progress: called with "target", the frames done and the total.
 
     Raises:
@@ -189,10 +188,7 @@ def write_photo_anchor(
     )
     with ThreadPoolExecutor(1, thread_name_prefix="newscaster-references") as pool:
         copied = pool.submit(references or KnownFace.references, known, basis)
-        video = encode_target(_frames(still, progress), fps, preset=preset)
-    matte = None
-    if with_matte:
-        matte = video_matte(TargetVideo(video), still.landmarks, size=info.size, loops=True)
+        video = encode_target(_frames(still, progress), fps, preset=preset, crf=crf)
     with atomic_write(out) as temporary:
         write_anchor(
             temporary,
@@ -201,7 +197,6 @@ def write_photo_anchor(
             motion=in_half(base_motion_network()),
             renderer=base_renderer_weights(),
             target=video,
-            matte=matte,
             speech_encoder=None if reuse_encoder or not motion.features.needs_encoder else encoder,
             references=copied.result(),
         )
