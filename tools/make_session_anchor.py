@@ -1,4 +1,4 @@
-"""Make the pictures of the bundled anchor grid-s4, from footage of speaker 4 of the GRID corpus, without training.
+"""Make the pictures of the bundled anchor grid-s4 from footage of speaker 4 of the GRID corpus, untrained.
 
     python tools/make_session_anchor.py --footage FOLDER:NAMES.txt --work FOLDER --out NAME.anchor
     python tools/renew_motion.py NAME.anchor --footage FOLDER:NAMES.txt --work FOLDER \
