@@ -40,7 +40,7 @@ def main() -> None:
     frames, points = list(anchor.render(samples, rate)), anchor.motion(samples, rate)
     lips = points[:, :40]
     wide = float(np.median(np.ptp(lips[..., 0], axis=1)))
-    half_width, half_height = round(1.1 * wide), round(0.8 * wide)
+    half_width, half_height = round(0.9 * wide), round(0.6 * wide)
     mouths = []
     for number in range(FIRST, FIRST + EVERY * COLUMNS * ROWS, EVERY):
         x, y = lips[number].mean(axis=0).round().astype(int)

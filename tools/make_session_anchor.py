@@ -296,7 +296,7 @@ def main() -> None:
         references=Mouths(session, key, landmarks[:, :2].astype(np.float64)).references,
         training={"footage seconds": round(dataset.seconds, 1), "frames averaged": len(session.places)},
         synthetic_target=True,
-        preset="veryslow",  # with this crf as near to the frames as superfast and 12, in three fifths of the bytes
+        preset="veryslow",  # as near to the frames as superfast and 12, in three fifths of the bytes
         crf=14,
     )
     print(f"{given.out}: {given.out.stat().st_size / 1e6:.1f} MB")
