@@ -44,7 +44,7 @@ _LARGE_KEPT = 6
 _LARGE_BYTES = 32 << 20
 """Memory in which more of them are kept, if they are small: 72 of a side of 256."""
 _RGB_BYTES, _PLANES_BYTES = 12, 6
-"""Of the neighbours of a pixel: four pixels of three bytes; of planes, with chroma at a quarter of the pixels."""
+"""Bytes of the neighbours of a pixel: four pixels of RGB; of planes, whose chroma has a quarter of the pixels."""
 
 
 def base_renderer(
@@ -108,7 +108,7 @@ class ReferenceRenderer(Renderer):
         self._side = hidden.shape[0]
         self._box = _BoxOf(hidden)
         self.corner = self._box.corner
-        # Successive frames often have the same first reference, which is large; all the others soon come again.
+        # Successive frames often have the same first reference, and all references soon come again.
         in_rgb, in_planes = (
             max(_LARGE_KEPT, _LARGE_BYTES // (size * self._side**2)) for size in (_RGB_BYTES, _PLANES_BYTES)
         )
