@@ -44,7 +44,7 @@ _LARGE_KEPT = 6
 _LARGE_BYTES = 32 << 20
 """Memory in which more of them are kept, if they are small: 72 of a side of 256."""
 _RGB_BYTES, _PLANES_BYTES = 12, 6
-"""Bytes of the neighbours of a pixel: four pixels of RGB; of planes, whose chroma has a quarter of the pixels."""
+"""Bytes of the neighbours of a pixel: four pixels of RGB, or of planes with chroma at half the size."""
 
 
 def base_renderer(
