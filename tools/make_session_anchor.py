@@ -60,9 +60,11 @@ _KEY_FRAMES = 8
 _MOUTHS, _MEMBERS = 72, 10
 """References, and frames of which each is the mean."""
 _SHARPENING, _MOUTH_SHARPENING, _SHARPENING_PX = 1.0, 0.45, 1.1
-"""Of the key picture, so that its moved face is as sharp as the footage, and of the references. For these, 10 and
-0.45 were chosen by the six sentences, each rendered from references of the other five: 33.8 dB and 0.99 of the
-sharpness. With 6 and 0.75, two of them have 33.6 dB and 1.45."""
+"""Of the key picture, so that its moved face is as sharp as the footage, and of the references.
+
+For these, 10 and 0.45 were chosen by the six sentences, each rendered from references of the other five:
+33.8 dB and 0.99 of the sharpness. With 6 and 0.75, two of them have 33.6 dB and 1.45.
+"""
 _CELL = 12
 _REACH_PX = 14.0
 """Distance over which a landmark moves the pixels around it."""
