@@ -1,6 +1,6 @@
-"""Draw the picture of the README: frames of a bundled anchor that reads a sentence, and its mouths.
+"""Draw the image of the README: frames of a bundled anchor that reads a sentence, and its mouths.
 
-    python tools/bundled_picture.py --out docs/builtin.jpg
+    python tools/bundled_image.py --out docs/builtin.jpg
 
 Three whole frames, and below them the mouth of every second frame from the first word on.
 """
