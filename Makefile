@@ -10,9 +10,9 @@ PYTEST ?=
 JOBS ?= 4
 DEMO ?=
 
-# Extras with the voices that `make demo` installs. The voice of a man fits the bundled anchor best. Its engine, Piper, is
-# under the GPL, version 3 or later. VOICES=tts omits it.
-VOICES ?= tts,joe
+# Extras with the voices that `make demo` installs. VOICES=tts,joe adds the voice of a man, which fits the bundled anchor
+# grid-s1. Its engine, Piper, is under the GPL, version 3 or later.
+VOICES ?= tts
 
 # PyTorch is installed first, in one exact release. On Linux, pip may choose a build with gigabytes of CUDA packages. For a
 # CPU build, use the index from PyTorch's installation page: make setup TORCH_OPTIONS='--index-url ...'
@@ -103,7 +103,7 @@ $(SPEAKING): pyproject.toml $(wildcard $(UNFINISHED))
 	rm -f $(UNFINISHED)
 	touch $(SPEAKING)
 
-demo: $(SPEAKING)  ## make newscaster-demo.mp4: the bundled anchor reads a short bulletin
+demo: $(SPEAKING)  ## make newscaster-demo.mp4: a bundled anchor reads a short bulletin
 	$(BIN)/newscaster demo $(DEMO)
 
 test: setup  ## run the tests; PYTEST='-k media -x' passes options
@@ -259,11 +259,14 @@ rendering-tables: setup  ## benchmark the renderer and its baselines
 
 # Footage: speaker 1 of the GRID corpus. About 75 minutes on two cores. It can be stopped, and resumes from build/bundled.
 # benchmarks/stage.py measures the result. `make builtin` is the old name.
-bundled: setup  ## train the bundled anchor
-	$(BIN)/python tools/make_builtin_anchor.py --footage $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt \
-		--work build/bundled --out src/newscaster/data/builtin.anchor
+bundled: setup  ## make the bundled anchors
+	$(BIN)/python tools/make_trained_anchor.py --footage $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt \
+		--work build/bundled --out src/newscaster/data/grid-s1.anchor
 	$(BIN)/python tools/make_session_anchor.py --footage $(DATA)/grid_s4_hq/clips:$(DATA)/grid_s4_hq/train.txt \
-		--work build/grid-s4 --out src/newscaster/data/grid-s4.anchor
+		--work build/grid-s4 --out build/grid-s4/pictures.anchor
+	$(BIN)/python tools/renew_motion.py build/grid-s4/pictures.anchor \
+		--footage $(DATA)/grid_s4_hq/clips:$(DATA)/grid_s4_hq/train.txt --work build/grid-s4/motion \
+		--out src/newscaster/data/grid-s4.anchor
 
 builtin: bundled
 

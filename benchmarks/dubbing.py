@@ -81,7 +81,7 @@ def measure_people(data: Path, second: Path, work: Path) -> dict[str, Any]:
     english = data / "speech" / "english.flac"
     speakers = [
         Speaker(anchor=anchor, face=face, speech=part_of(english, 30.0 * face, 24.0, work / f"{face}.wav"))
-        for face, anchor in enumerate((newscaster.open(), newscaster.open(second)))
+        for face, anchor in enumerate((newscaster.open("grid-s1"), newscaster.open(second)))
     ]
     out, motion = work / "people-dubbed.mp4", work / "people.npz"
     made = newscaster.dub(video, speakers, out, style=PLAIN, outputs=Outputs(motion=motion))
@@ -123,7 +123,7 @@ def measure_shots(data: Path, work: Path) -> dict[str, Any]:
     video = work / "shots.mp4"
     media.write_video(video, counted(), fps=25, audio=None, crf=14)  # type: ignore[arg-type]
     speech = part_of(data / "speech" / "english.flac", 0.0, sum(lengths) / 25, work / "shots.wav")
-    changed = changed_frames(newscaster.open(), video, speech, work / "shots-dubbed.mp4")
+    changed = changed_frames(newscaster.open("grid-s1"), video, speech, work / "shots-dubbed.mp4")
     ends = np.cumsum(lengths)
     rows = []
     names = ("s1", "s4", "s1", "no one", "s1")
@@ -156,7 +156,7 @@ def changed_frames(anchor: Anchor, video: Path, speech: Path, out: Path) -> np.n
 
 
 def measure_lags(data: Path, work: Path) -> dict[str, Any]:
-    person = anchor_descriptor(newscaster.open().target)
+    person = anchor_descriptor(newscaster.open("grid-s1").target)
     rows: dict[int, list[list[float | None]]] = {count: [] for count in CLIPS}
     for first in range(0, 24, max(CLIPS)):
         clips = sentences(data, "grid_s1", "test", slice(first, first + max(CLIPS)))

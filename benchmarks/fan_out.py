@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=250)
     given = parser.parse_args()
     listen_on(["127.0.0.1"])
-    anchor = newscaster.open()
+    anchor = newscaster.open("grid-s1")
     with anchor.live() as live:
         live.push(speech_like(6.0))
         live.flush()

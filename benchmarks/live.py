@@ -310,7 +310,7 @@ def resident() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("anchor", nargs="?", default="builtin")
+    parser.add_argument("anchor", nargs="?", default="grid-s1")
     parser.add_argument("--speech", type=Path, help="by default a text read by --voice")
     parser.add_argument("--voice", default="hibari")
     parser.add_argument("--minutes", type=float, default=30.0, help="of the long stream")

@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the mattes; existing ones are not timed")
     parser.add_argument("--images", type=Path, help="folder for the composites")
     parser.add_argument("--cost", type=int, default=0, metavar="ROUNDS", help="measure the cost instead")
-    parser.add_argument("--anchor", default="builtin")
+    parser.add_argument("--anchor", default="grid-s1")
     parser.add_argument("--backgrounds", nargs="+", default=["green", "blur"])
     options = parser.parse_args()
     rows: list[dict] = []

@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--speech", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--anchor", default="builtin")
+    parser.add_argument("--anchor", default="grid-s1")
     parser.add_argument("--outputs", type=int, default=100)
     parser.add_argument("--times", type=int, default=9)
     parser.add_argument("--lengths", type=float, nargs="*", default=[3.0, 20.0])

@@ -213,7 +213,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--caddy", default="caddy", help="The proxy.")
-    parser.add_argument("--anchor", default="builtin")
+    parser.add_argument("--anchor", default="grid-s1")
     parser.add_argument("--sessions", type=int, default=4, help="Live sessions.")
     parser.add_argument("--seconds", type=float, default=20.0, help="Length of a session.")
     parser.add_argument("--drain", type=float, default=60.0, help="Limit of the time to stop.")

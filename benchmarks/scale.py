@@ -315,7 +315,7 @@ def measured_node(*, seconds: float = 20.0, repeats: int = 3) -> tuple[float, di
     import newscaster
     from newscaster.speech.voices import Reading, synthesize
 
-    anchor = newscaster.open()
+    anchor = newscaster.open("grid-s1")
     bulletin = Path(newscaster.__file__).parent / "data" / "bulletin.txt"
     audio, _ = synthesize(bulletin.read_text(encoding="utf-8"), reading=Reading(voice="hibari"), rate=RATE)
     frame_ms, dropped, count = 0.0, {}, 0

@@ -60,6 +60,7 @@ def studio() -> Iterator[tuple[str, int]]:
                 "-m",
                 "newscaster.cli",
                 "serve",
+                "grid-s1",
                 "--port",
                 "0",
                 "--no-token",
@@ -227,7 +228,7 @@ def browser(address: str, *, trials: int) -> dict[str, Any]:
     """In Chromium: from the stop key to silence and a closed mouth; how the mouth goes with the sound."""
     chromium = find_chromium()
     assert chromium, "no Chromium; NEWSCASTER_CHROMIUM names one"
-    box = mouth_box(newscaster.open())
+    box = mouth_box(newscaster.open("grid-s1"))
     silent, closed, page_silent = [], [], []
     with browser_page(chromium) as page:
         page.goto(address)

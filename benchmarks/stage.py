@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--test", metavar="FOLDER:NAMES.txt")
-    parser.add_argument("--anchor", default="builtin")
+    parser.add_argument("--anchor", default="grid-s1")
     parser.add_argument("--work", type=Path, required=True)
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)

@@ -176,7 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--anchor", default="builtin")
+    parser.add_argument("--anchor", default="grid-s1")
     parser.add_argument("--test", required=True, help="FOLDER or FOLDER:NAMES.txt of the anchor's own person")
     parser.add_argument("--align", type=Path, required=True)
     parser.add_argument(

@@ -112,7 +112,7 @@ def main() -> None:
 
 def builtin_pieces(speeches: Iterable[Path]) -> Iterator[tuple[Lumas, str]]:
     """What `speak` writes, in pieces, and the id that they should carry."""
-    anchor = newscaster.open()
+    anchor = newscaster.open("grid-s1")
     carried = id_of(AnchorFile(anchor.path).identity)
     with TemporaryDirectory() as folder:
         marked, plain = Path(folder) / "marked.mp4", Path(folder) / "plain.mp4"

@@ -1,4 +1,4 @@
-"""Frames with faces that no camera saw: those of the built-in anchor, whose pixels are all synthesised."""
+"""Frames with faces that no camera saw: those of the bundled anchor grid-s1, which a network rendered."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Frame = npt.NDArray[np.uint8]
 
 @cache
 def anchor_frames(count: int = 12) -> tuple[Frame, ...]:
-    """The first frames of the built-in anchor's target video."""
-    archive = resources.files("newscaster.data").joinpath("builtin.anchor")
+    """The first frames of that anchor's target video."""
+    archive = resources.files("newscaster.data").joinpath("grid-s1.anchor")
     with TemporaryDirectory() as folder, archive.open("rb") as file, zipfile.ZipFile(file) as contents:
         path = Path(folder) / "video.mp4"
         path.write_bytes(contents.read("stage.mp4"))

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
+import newscaster
 from making_mouths import talking_clip
 from newscaster.consent import Consent
 from newscaster.errors import DatasetError
@@ -23,7 +24,7 @@ from newscaster.face.crop import FaceCrop
 from newscaster.face.head_pose import Poses
 from newscaster.face.references import References
 from newscaster.face.surface_warp import Surface
-from newscaster.formats.anchor import AnchorFile, bundled_anchor
+from newscaster.formats.anchor import AnchorFile, anchor_path
 from newscaster.formats.anchor_info import FORMATS as ANCHOR_FORMATS
 from newscaster.formats.anchor_references import references_to_bytes
 from newscaster.formats.dataset import FORMAT as TAKE_FORMAT
@@ -106,7 +107,7 @@ def check_arrays(arrays: Mapping[str, np.ndarray], heading: str, sizes: Mapping[
 
 
 def anchors(folder: Path) -> Iterator[Path]:
-    yield bundled_anchor()
+    yield from map(anchor_path, newscaster.bundled())
     yield write_tiny_anchor(
         folder / "small.anchor",
         matte=tiny_matte(10, (96, 80)),
@@ -139,9 +140,7 @@ def test_anchors_hold_what_is_documented(tmp_path: Path) -> None:
         check_arrays(load(members["face.safetensors"]), "face.safetensors", sizes)
         seen |= set(keys(header)) | set(members) | set(load(members["face.safetensors"]))
     optional = documented("Members") | documented("anchor.json") | documented("face.safetensors")
-    # See the next two tests.
-    copied = {"references.safetensors", "networks/renderer.safetensors"}
-    assert optional - seen == {"region.surface", "stage.thumbnails"} | copied
+    assert optional - seen == {"region.surface", "stage.thumbnails"}  # see the test of a turning head
 
 
 def test_references_hold_what_is_documented() -> None:
@@ -164,7 +163,7 @@ def test_the_face_of_a_turning_head() -> None:
 
 
 def test_the_networks_of_anchors_have_the_documented_ends(tmp_path: Path) -> None:
-    members = contents(bundled_anchor())
+    members = contents(anchor_path("grid-s1"))
     for name in ("networks/motion.onnx", "networks/renderer.onnx", "networks/speech_encoder.onnx"):
         model = members.get(name) or packaged_encoder()
         session, row = Session(model, threads=1, name=name), TABLES["Networks"][name]

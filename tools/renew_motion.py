@@ -16,10 +16,11 @@ from pathlib import Path
 from train_base_motion import footage
 
 from newscaster.face.mouth_basis import mouth_shapes
-from newscaster.formats.anchor import MATTE, RENDERER, TARGET, AnchorFile, write_anchor
+from newscaster.formats.anchor import MATTE, RENDERER, RENDERER_WEIGHTS, TARGET, AnchorFile, write_anchor
 from newscaster.models.motion.base import load_base_motion, motion_of_speaker
 from newscaster.models.motion.data import motion_clip
 from newscaster.models.motion.speaker import ADAPTING_DROPOUT, adapt
+from newscaster.onnx_weights import in_half
 from newscaster.prepare.tracks import track_footage
 from newscaster.speech.encoder import load_encoder, packaged_encoder
 from newscaster.speech.features import extract
@@ -65,11 +66,12 @@ def main() -> None:
             shared_encoder=hashlib.sha256(shared).hexdigest() if info.shared_encoder else None,
         ),
         replace(face, basis=motion.basis),
-        motion=motion_of_speaker(motion.network),
-        renderer=anchor.read(RENDERER),
+        motion=in_half(motion_of_speaker(motion.network)),
+        renderer=anchor.read(RENDERER_WEIGHTS if info.copies else RENDERER),
         target=anchor.read(TARGET),
         matte=anchor.read(MATTE) if MATTE in anchor.members else None,
         speech_encoder=None if info.shared_encoder else shared,
+        references=anchor.references() if info.copies else None,
     )
     print(f"{arguments.out}: {figures}")
 

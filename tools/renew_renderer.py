@@ -26,6 +26,7 @@ from newscaster.media import TargetVideo, read_frames
 from newscaster.models.portrait.target import RING_UNITS, with_real_mouths
 from newscaster.models.renderer.data import RenderingClip, RenderingData, set_aside
 from newscaster.models.renderer.training import export_renderer, load_renderer, train_renderer
+from newscaster.onnx_weights import in_half
 from newscaster.prepare.tracks import track_footage
 
 
@@ -95,7 +96,7 @@ def main() -> None:
         replace(info, training={**kept, **figures}, grain=0.0),
         face,
         motion=anchor.read(MOTION),
-        renderer=export_renderer(load_renderer(result.weights)),
+        renderer=in_half(export_renderer(load_renderer(result.weights))),
         target=anchor.read(TARGET),
         matte=anchor.read(MATTE) if MATTE in anchor.members else None,
         speech_encoder=None if info.shared_encoder else anchor.speech_encoder(),

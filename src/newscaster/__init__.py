@@ -125,8 +125,8 @@ def open(path: str | Path = "builtin", *, workers: int | None = None, backend: s
     """Open an anchor and load its networks.
 
     Args:
-        path: NAME.anchor, or the name of a bundled anchor: `grid-s1` or `grid-s4`; by default `builtin`,
-            which is `grid-s1`.
+        path: NAME.anchor, or the name of a bundled anchor: `grid-s4` or `grid-s1`; by default `builtin`,
+            which is `grid-s4`.
         workers: threads for rendering; by default one per core, up to 8.
         backend: backend of the rendering network: `onnxruntime` (on the CPU), `openvino`, `cuda`, or `auto`,
             the fastest of the installed ones. Default: the environment variable NEWSCASTER_BACKEND, or else

@@ -744,6 +744,7 @@ def _write(
     from newscaster.formats.anchor import AnchorFace, write_anchor
     from newscaster.models.motion.base import motion_of_speaker
     from newscaster.models.renderer.training import export_renderer
+    from newscaster.onnx_weights import in_half
     from newscaster.speech.encoder import packaged_encoder
     from newscaster.synthesis.anchor import Anchor
     from newscaster.system.files import atomic_write
@@ -762,14 +763,14 @@ def _write(
     encoder = packaged_encoder() if motion.features.needs_encoder else None
     if encoder is not None and reuse_encoder:
         info, encoder = replace(info, shared_encoder=hashlib.sha256(encoder).hexdigest()), None
-    matte = _matte(dataset, progress)
+    matte, renderer = _matte(dataset, progress), export_renderer(network)
     with atomic_write(out) as temporary:
         write_anchor(
             temporary,
             info,
             face,
-            motion=motion_of_speaker(motion.network),
-            renderer=export_renderer(network),
+            motion=in_half(motion_of_speaker(motion.network)),
+            renderer=renderer if info.copies else in_half(renderer),
             target=dataset.target.video.read_bytes(),
             matte=matte,
             speech_encoder=encoder,

@@ -23,7 +23,7 @@ from tiny_anchor import speech_like, tiny_matte, write_tiny_anchor
 
 @pytest.fixture
 def bundled(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The tiny anchor in place of the built-in one."""
+    """The tiny anchor in place of the default one."""
     monkeypatch.setattr("newscaster.formats.anchor.bundled_anchor", lambda: tiny)
     return tiny
 
@@ -211,7 +211,7 @@ def test_demo(
     assert "The voice is synthetic too." in info.metadata["comment"]
 
 
-def test_the_bundled_anchor_has_a_man_s_voice_if_one_is_installed(
+def test_the_bundled_man_has_a_man_s_voice_if_one_is_installed(
     bundled: Path, tiny: Path, wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = str(tmp_path / "x.mp4")
@@ -225,10 +225,12 @@ def test_the_bundled_anchor_has_a_man_s_voice_if_one_is_installed(
     monkeypatch.setattr(voices, "voice_of_a_man", lambda: "joe")
     text = ["--text", "One."]
     for arguments, voice in (
-        (["demo"], "joe"),
-        (["speak", *text, "-o", out], "joe"),
-        (["demo", "--voice", "hibari"], "hibari"),
-        (["demo", "--speed", "1.2"], "joe"),
+        (["demo"], None),
+        (["demo", "--anchor", "grid-s1"], "joe"),
+        (["speak", *text, "-o", out], None),
+        (["speak", *text, "--anchor", "grid-s1", "-o", out], "joe"),
+        (["demo", "--anchor", "grid-s1", "--voice", "hibari"], "hibari"),
+        (["demo", "--anchor", "grid-s1", "--speed", "1.2"], "joe"),
         (["speak", *text, "--anchor", str(tiny), "-o", out], None),
         (["demo", "--speech", str(wav)], None),
     ):

@@ -215,7 +215,7 @@ def test_the_bundled_anchor_on_its_person_and_on_another(
     monkeypatch.setattr(image_metrics, "perceptual_distances", lambda made, real, mask: np.zeros(len(made)))
     grid = data_folder / "grid_s1"
     name = (grid / "test.txt").read_text().split()[2]
-    anchor = newscaster.open(workers=1)
+    anchor = newscaster.open("grid-s1", workers=1)
     found = evaluate(anchor, [grid / "clips" / f"{name}.mpg"], workers=1)
     real, mouth, audio = (found.of(condition) for condition in ("real", "mouth", "sound"))
     assert real.psnr > mouth.psnr > audio.psnr > 26

@@ -25,6 +25,7 @@ def test_what_is_written_is_read() -> None:
         assert after.shape == (64, 64, 3)
         assert np.abs(after.astype(int) - before).mean() < 2
     assert read.crops[3] is read.crops[3], "each is decoded once"
+    assert references_to_bytes(read) == DATA, "no image is encoded again"
     with pytest.raises(ValueError, match="read-only"):
         read.crops[0][:] = 0
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from newscaster.errors import InputError
 from newscaster.face.geometry import Similarity
 from newscaster.face.topology import OUTER_LIPS
-from newscaster.formats.anchor import TARGET, AnchorFile, bundled_anchor
+from newscaster.formats.anchor import TARGET, AnchorFile, anchor_path
 from newscaster.inference import Session
 from newscaster.media import TargetVideo, read_frames
 from newscaster.prepare.clips import read_footage
@@ -41,7 +41,7 @@ Drawing = Callable[[ImageDraw.ImageDraw, float, float, float], None]
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[np.ndarray, np.ndarray]]:
     """Frames of the bundled anchor, and their landmarks."""
-    anchor = AnchorFile(bundled_anchor())
+    anchor = AnchorFile(anchor_path("grid-s1"))
     path = tmp_path_factory.mktemp("target") / "target.mp4"
     path.write_bytes(anchor.read(TARGET))
     landmarks = anchor.face().landmarks

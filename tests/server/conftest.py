@@ -38,8 +38,8 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A studio with the bundled anchor."""
-    with serving("--sessions", 40, "--data-dir", tmp_path_factory.mktemp("kept")) as (_, address):
+    """A studio with the bundled anchor of the smallest frames."""
+    with serving("grid-s1", "--sessions", 40, "--data-dir", tmp_path_factory.mktemp("kept")) as (_, address):
         yield address
 
 

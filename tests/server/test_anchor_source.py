@@ -157,4 +157,4 @@ def test_bundled_anchors_are_named_as_they_are_given(cache: FileCache) -> None:
     names = {place: AnchorSource(place, cache) for place in ("builtin", "grid-s1", "grid-s4")}
     assert [source.name for source in names.values()] == list(names)
     copies = [source.copy for source in names.values()]
-    assert [copy.info.name[-1] for copy in copies if copy is not None] == ["1", "1", "4"]
+    assert [copy.info.name[-1] for copy in copies if copy is not None] == ["4", "1", "4"]

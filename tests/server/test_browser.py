@@ -78,7 +78,7 @@ def test_the_mouth_moves_with_the_audio_and_rests_in_silence(page: Page) -> None
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     page.click("#go-live")
     page.wait_for_selector("#screen.is-live")
-    watch(page, mouth_box(newscaster.open()))
+    watch(page, mouth_box(newscaster.open("grid-s1")))
     time, bright, loud = say_until(page, calm=20, talking=50)
     # Both on one clock, of a frame's length; how well a browser has them together depends on the machine.
     clock, level = np.arange(time[0], time[-1], 40), heard(page)
@@ -103,7 +103,7 @@ def test_stopping_silences_and_closes_the_mouth(page: Page, tmp_path: Path) -> N
     page.set_input_files("#file", audio)
     page.click("#play")
     page.wait_for_selector("#status[data-state=talking]")
-    watch(page, mouth_box(newscaster.open()))
+    watch(page, mouth_box(newscaster.open("grid-s1")))
     until(lambda: (heard(page)[-5:, 1] > QUIET).any())
     page.keyboard.press("Escape")
     page.wait_for_selector("#status[data-state=live]")

@@ -207,9 +207,9 @@ def test_openapi_describes_dubs(studio: TestClient) -> None:
 
 @pytest.mark.slow
 def test_a_video_from_its_faces_to_its_dub(tmp_path: Path) -> None:
-    """With the bundled anchor and its own worker processes; without a text, no voice is needed."""
-    clip = write_person_video(tmp_path / "clip.mp4", newscaster.open(), frames=30)
-    with opening(Path("builtin"), tmp_path / "kept") as open_studio:
+    """With a bundled anchor and its own worker processes; without a text, no voice is needed."""
+    clip = write_person_video(tmp_path / "clip.mp4", newscaster.open("grid-s1"), frames=30)
+    with opening(Path("grid-s1"), tmp_path / "kept") as open_studio:
         studio: TestClient = open_studio()
         video = studio.post("/v1/videos?title=clip.mp4", content=clip.read_bytes()).json()["id"]
         found = studio.get(f"/v1/videos/{video}/faces").json()

@@ -36,7 +36,9 @@ _SIDE_BY_SIDE = """
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_person_video(tmp_path_factory.mktemp("clip") / "clip.mp4", newscaster.open(), frames=30)
+    return write_person_video(
+        tmp_path_factory.mktemp("clip") / "clip.mp4", newscaster.open("grid-s1"), frames=30
+    )
 
 
 def show_faces(page: Page, clip: Path, *, anchor: int | None = 1) -> None:

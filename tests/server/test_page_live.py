@@ -48,7 +48,7 @@ class Sent:
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A studio with two anchors."""
     kept = tmp_path_factory.mktemp("kept")
-    with serving("builtin", "builtin", "--sessions", 40, "--data-dir", kept) as (_, address):
+    with serving("grid-s1", "grid-s1", "--sessions", 40, "--data-dir", kept) as (_, address):
         yield address
 
 
@@ -115,14 +115,14 @@ def test_another_anchor_appears_after_the_current_speech(page: Page) -> None:
     assert sent.count("POST", "/sessions") == 0
     with page.expect_request(lambda r: r.method == "POST" and r.url.endswith("/sessions")) as begun:
         pass
-    assert json.loads(begun.value.post_data or "")["anchor"] == "builtin-2"
+    assert json.loads(begun.value.post_data or "")["anchor"] == "grid-s1-2"
     page.wait_for_selector(ON_AIR)
     for key in ("ArrowUp", "ArrowDown", "ArrowUp"):  # without speech, at once
         page.keyboard.press(key)
     page.wait_for_function("() => document.querySelector('#status').dataset.state === 'live'")
     page.wait_for_timeout(1000)
     last = [data for method, path, data in sent.requests if (method, path) == ("POST", "/v1/sessions")][-1]
-    assert json.loads(last or "")["anchor"] == "builtin"
+    assert json.loads(last or "")["anchor"] == "grid-s1"
     assert page.is_visible(ON_AIR)
 
 
@@ -272,7 +272,7 @@ def test_a_studio_that_dies_is_noticed_and_connected_to_again(browser: Browser, 
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     silent = "#silence:has-text('does not answer')"
     with new_page(browser) as talking, new_page(browser) as idle:
-        with serving("--data-dir", tmp_path) as (process, address):
+        with serving("grid-s1", "--data-dir", tmp_path) as (process, address):
             for page in (talking, idle):
                 faults_of(page, address)
                 page.goto(address)
@@ -298,7 +298,7 @@ def test_a_studio_that_dies_is_noticed_and_connected_to_again(browser: Browser, 
         assert talking.input_value("#script") == LONG
         port = urlsplit(address).port
         assert port is not None
-        with serving("--data-dir", tmp_path, port=port):
+        with serving("grid-s1", "--data-dir", tmp_path, port=port):
             for page in (talking, idle):
                 page.wait_for_selector("#silence", state="hidden")
             talking.wait_for_selector(ON_AIR)

@@ -56,6 +56,13 @@ _LOW = ((576, 320), (640, 360), (740, 360), (926, 428))
 
 
 @pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A studio with the anchors that it has by default, which screenshots show."""
+    with serving("--sessions", 40, "--data-dir", tmp_path_factory.mktemp("kept")) as (_, address):
+        yield address
+
+
+@pytest.fixture(scope="module")
 def silent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
     """A studio that may be suspended: its process and its address."""
     with serving("--data-dir", tmp_path_factory.mktemp("kept")) as (process, address):

@@ -222,7 +222,7 @@ class FakeFootage:
         self.asked[kind] = route.request.post_data_json
         self.jobs[kind] = {
             "id": kind,
-            "anchor": "builtin",
+            "anchor": "grid-s1",
             "title": "Ada",
             "created": "2026-11-30T20:00:00.000000+00:00",
             "state": "running",

@@ -93,7 +93,7 @@ def test_an_anchor_is_embedded_and_interrupted(browser: Browser, address: str) -
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     with new_page(browser) as page:
         faults = faults_of(page, address)
-        page.goto(f"{address}/embed/builtin?{urlencode({'text': _LONG})}")
+        page.goto(f"{address}/embed/grid-s1?{urlencode({'text': _LONG})}")
         page.click("#go-live:enabled")
         page.wait_for_selector("#caption:has-text('The talks between')")
         assert_fit(page, "embed")

@@ -69,6 +69,17 @@ def test_lids_close_over_the_eye() -> None:
         assert (frame[far] == image[far]).all()
 
 
+@pytest.mark.parametrize("points", ["upper", "lower"])
+def test_no_white_moves_with_a_lid_whose_landmarks_lie_in_the_eye(points: str) -> None:
+    image, landmarks = drawn()
+    for eye in EYES:
+        line = list(getattr(eye, points))
+        landmarks[line, 1] += 0.2 * (120 - landmarks[line, 1])  # up to 2.4 px nearer to the middle
+    closed = changed(image, Eyes(image, landmarks, iod=IOD), 1.0)
+    # The corners stay where they are. By the landmarks alone, 228 or 448 pixels would be left.
+    assert area(closed, WHITE) + area(closed, IRIS) < 0.02 * area(image, WHITE)
+
+
 def test_landmarks_follow_the_lids_and_the_iris() -> None:
     image, landmarks = drawn()
     eyes = Eyes(image, landmarks, iod=IOD)

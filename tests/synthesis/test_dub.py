@@ -31,7 +31,7 @@ STYLE = Style(label="", watermark=False)
 
 @pytest.fixture(scope="module")
 def anchor() -> Anchor:
-    return newscaster.open()
+    return newscaster.open("grid-s1")
 
 
 @pytest.fixture(scope="module")

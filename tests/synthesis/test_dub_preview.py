@@ -153,7 +153,7 @@ def test_the_face_has_the_number_of_the_window(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.slow
 def test_a_preview_is_a_part_of_the_video_beside_the_same_part_as_it_was(tmp_path: Path) -> None:
-    anchor: Anchor = newscaster.open()
+    anchor: Anchor = newscaster.open("grid-s1")
     video = write_person_video(tmp_path / "video.mp4", anchor, frames=74, empty=25)
     speech = tmp_path / "speech.wav"
     media.write_wav(speech, speech_like(4.0), 16_000)

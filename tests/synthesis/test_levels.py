@@ -83,7 +83,7 @@ def test_the_mouth_rests_in_pauses_of_quiet_speech(anchor: Anchor) -> None:
 
 @pytest.fixture(scope="module")
 def bundled() -> Anchor:
-    return newscaster.open()
+    return newscaster.open("grid-s1")
 
 
 @pytest.fixture(scope="module", params=["english", "german", "japanese", "chinese_news"])

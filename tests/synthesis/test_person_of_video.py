@@ -35,7 +35,7 @@ CONSENT = "who: Ada Byron\nfor: a test"
 
 @pytest.fixture(scope="module")
 def anchor() -> Anchor:
-    return newscaster.open()
+    return newscaster.open("grid-s1")
 
 
 @pytest.fixture(scope="module")

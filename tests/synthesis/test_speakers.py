@@ -12,7 +12,7 @@ import newscaster
 from dubbed import Written
 from newscaster import Anchor, DubOptions, Outputs, Reading, Speaker, Style, media
 from newscaster.errors import ConsentError, FootageError, InputError, OutputError
-from newscaster.formats.anchor import bundled_anchor
+from newscaster.formats.anchor import anchor_path
 from tiny_anchor import speech_like
 
 FRAMES = 30
@@ -21,7 +21,7 @@ STYLE = Style(label="", watermark=False)
 
 @pytest.fixture(scope="module")
 def anchor() -> Anchor:
-    return newscaster.open()
+    return newscaster.open("grid-s1")
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,7 @@ def test_every_consent_is_checked(
     anchor: Anchor, video: Path, speeches: tuple[Path, Path], tmp_path: Path
 ) -> None:
     path = tmp_path / "other.anchor"
-    shutil.copy(bundled_anchor(), path)
+    shutil.copy(anchor_path("grid-s1"), path)
     other = newscaster.open(path)
     newscaster.withdraw(path)
     speakers = [Speaker(anchor=anchor, speech=speeches[0], face=0), Speaker(anchor=other, face=1)]

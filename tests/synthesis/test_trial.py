@@ -13,7 +13,7 @@ import newscaster
 import tiny_anchor
 from broken_networks import Change, broken
 from newscaster.errors import AnchorError
-from newscaster.formats.anchor import MOTION, RENDERER, AnchorFile, bundled_anchor, write_anchor
+from newscaster.formats.anchor import MOTION, RENDERER, AnchorFile, anchor_path, write_anchor
 from newscaster.synthesis import loading, trial
 from newscaster.synthesis.renderer import Job
 from tiny_anchor import write_tiny_anchor
@@ -28,7 +28,7 @@ WEIGHTS: dict[str, Change] = {
 
 def rewritten(path: Path, **members: bytes) -> Path:
     """Return the bundled anchor with other networks, and hashes that fit."""
-    file = AnchorFile(bundled_anchor())
+    file = AnchorFile(anchor_path("grid-s1"))
     content = {"motion": file.read(MOTION), "renderer": file.read(RENDERER), **members}
     return write_anchor(path, file.info, file.face(), target=file.read("stage.mp4"), **content)
 
@@ -37,7 +37,7 @@ def rewritten(path: Path, **members: bytes) -> Path:
 @pytest.mark.parametrize("member", ["motion", "renderer"])
 def test_broken_weights_are_refused(member: str, weights: str, tmp_path: Path) -> None:
     name = {"motion": MOTION, "renderer": RENDERER}[member]
-    model = broken(AnchorFile(bundled_anchor()).read(name), WEIGHTS[weights])
+    model = broken(AnchorFile(anchor_path("grid-s1")).read(name), WEIGHTS[weights])
     path = rewritten(tmp_path / "x.anchor", **{member: model})
     with pytest.raises(AnchorError, match=rf"x\.anchor' cannot be used: .*{member}\.onnx"):
         newscaster.open(path, workers=1)
@@ -70,12 +70,12 @@ def test_the_bundled_anchor_passes_and_is_not_tried_each_time(
         monkeypatch.setattr(loading, name, spy)
     newscaster.open(rewritten(tmp_path / "same.anchor"), workers=1)
     assert tried == ["try_motion", "try_renderer"]
-    newscaster.open(workers=1)
+    newscaster.open("grid-s1", workers=1)
     assert tried == ["try_motion", "try_renderer"]
 
 
 def test_working_networks_are_far_from_the_limits() -> None:
-    anchor = newscaster.open(workers=1)
+    anchor = newscaster.open("grid-s1", workers=1)
     hidden, frame = anchor.face.mask.hidden, anchor.target.frame(0)
     lips = anchor.face.landmarks[:1][:, list(tiny_anchor.MOUTH), :2].astype(np.float64)
     own = anchor.target.transforms(np.array([0])).apply(lips)[0]

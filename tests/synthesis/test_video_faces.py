@@ -18,7 +18,7 @@ from person_videos import write_person_video
 
 @pytest.fixture(scope="module")
 def bundled() -> Anchor:
-    return newscaster.open()
+    return newscaster.open("grid-s1")
 
 
 @pytest.fixture(scope="module")

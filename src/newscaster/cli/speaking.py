@@ -34,7 +34,7 @@ anchor_option = click.option(
     default="builtin",
     show_default=True,
     metavar="ANCHOR",
-    help="Anchor file, or a bundled anchor: 'builtin' (which is 'grid-s1') or 'grid-s4'.",
+    help="Anchor file, or a bundled anchor: 'builtin' (which is 'grid-s4') or 'grid-s1'.",
 )
 output_option = click.option(
     "-o",
@@ -294,6 +294,7 @@ def speak(speech: str | None, anchor: str, workers: int | None, backend: str | N
     metavar="FILE",
     help="Video to write ({video}).",
 )
+@anchor_option
 @click.option("--speech", metavar="FILE", help="Audio or .txt file to speak instead of the bulletin.")
 @voice_options
 @speech_output_options
@@ -302,15 +303,15 @@ def speak(speech: str | None, anchor: str, workers: int | None, backend: str | N
 @strap_options
 @label_options
 @signing_options
-def demo(speech: str | None, text: str | None, **options: Any) -> None:
-    """Render a video of the bundled anchor reading a short bulletin.
+def demo(anchor: str, speech: str | None, text: str | None, **options: Any) -> None:
+    """Render a video of a bundled anchor reading a short bulletin.
 
     --text and --speech replace the bulletin.
     """
     start = time.perf_counter()
     if speech is None and text is None:
         text = (Path(__file__).parents[1] / "data" / "bulletin.txt").read_text(encoding="utf-8")
-    result = _speak(speech, "builtin", None, None, text=text, **options)
+    result = _speak(speech, anchor, None, None, text=text, **options)
     wall_seconds = time.perf_counter() - start
     say(
         f"{result.path}  {result.seconds:.1f} s of video, rendered in {wall_seconds:.1f} s: "

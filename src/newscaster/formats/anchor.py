@@ -43,7 +43,7 @@ from newscaster.version import VERSION
 SUFFIX = ".anchor"
 BUNDLED = "builtin"
 """Name of the default bundled anchor, accepted in place of an anchor's file."""
-BUNDLED_ANCHORS = {"grid-s1": "builtin.anchor", "grid-s4": "grid-s4.anchor"}
+BUNDLED_ANCHORS = {"grid-s4": "grid-s4.anchor", "grid-s1": "grid-s1.anchor"}
 """Names of all bundled anchors, accepted likewise, and their files. The first one is the default."""
 HEADER = "anchor.json"
 SPEECH_ENCODER = "networks/speech_encoder.onnx"
@@ -56,7 +56,7 @@ TARGET = "stage.mp4"
 MATTE = "matte.bin"
 _ORDER = (HEADER, FACE, SPEECH_ENCODER, MOTION, RENDERER, RENDERER_WEIGHTS, REFERENCES, TARGET, MATTE)
 MAX_BYTES = 1 << 30
-"""Largest size of an anchor's file. The bundled anchor has 18 MB."""
+"""Largest size of an anchor's file. The bundled ones have 12 to 15 MB."""
 _ZIP_BEGIN = b"PK\x03\x04"
 _ZIP_END = b"PK\x05\x06"
 _ZIP_END_BYTES = 22

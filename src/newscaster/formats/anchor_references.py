@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -39,11 +40,8 @@ def references_to_bytes(references: References) -> bytes:
     """
     from safetensors.numpy import save
 
-    images = []
-    for crop in references.crops:
-        file = io.BytesIO()
-        Image.fromarray(crop).save(file, "JPEG", quality=_QUALITY, subsampling=0)
-        images.append(file.getvalue())
+    crops = references.crops
+    images = crops.images() if isinstance(crops, _Decoded) else list(map(_jpeg, crops))
     arrays: dict[str, npt.NDArray[Any]] = {
         "images": np.frombuffer(b"".join(images), np.uint8),
         "ends": np.cumsum([len(image) for image in images], dtype=np.int64),
@@ -52,6 +50,12 @@ def references_to_bytes(references: References) -> bytes:
     if references.angles is not None:
         arrays["angles"] = np.ascontiguousarray(references.angles, np.float32)
     return save(arrays)
+
+
+def _jpeg(crop: ImageU8) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(crop).save(file, "JPEG", quality=_QUALITY, subsampling=0)
+    return file.getvalue()
 
 
 def references_from_bytes(data: bytes, *, side: int) -> References:
@@ -93,6 +97,10 @@ class _Decoded(Sequence[ImageU8]):
 
     def __len__(self) -> int:
         return len(self._ends)
+
+    def images(self) -> list[bytes]:
+        """Return the JPEG images as they are stored: encoded again, they would lose a little."""
+        return [self._images[first:last] for first, last in pairwise([0, *self._ends])]
 
     def __getitem__(self, index: int) -> ImageU8:  # type: ignore[override]
         crop = self._crops.get(index)

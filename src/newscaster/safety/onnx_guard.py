@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from newscaster.safety.protobuf import MAX_FIELDS as MAX_FIELDS  # re-exported
-from newscaster.safety.protobuf import Reader, Value, bytes_field, read_varint, varint
+from newscaster.safety.protobuf import Reader, Value, bytes_field, numbers, varint
 from newscaster.safety.protobuf import RefusedError as RefusedError
 
 Shape = tuple[int, ...]
@@ -230,13 +230,7 @@ def _number(message: Mapping[int, list[Value]], number: int) -> int:
 def _numbers(values: list[Value]) -> Iterator[int]:
     """Yield repeated numbers, packed or not."""
     for value in values:
-        if isinstance(value, int):
-            yield value
-            continue
-        at = 0
-        while at < len(value):
-            number, at = read_varint(value, at)
-            yield number
+        yield from numbers(value)
 
 
 def _node(reader: _Reader, data: Value) -> Node:

@@ -66,6 +66,17 @@ def read_varint(data: memoryview, at: int) -> tuple[int, int]:
             return value, at
 
 
+def numbers(value: Value) -> Iterator[int]:
+    """Yield the numbers of one field of a repeated number, packed or not."""
+    if isinstance(value, int):
+        yield value
+        return
+    at = 0
+    while at < len(value):
+        number, at = read_varint(value, at)
+        yield number
+
+
 def bytes_field(number: int, content: bytes) -> bytes:
     """Return a field whose value is bytes: a text, an array, or a message."""
     return varint(number << 3 | 2) + varint(len(content)) + content

@@ -40,6 +40,15 @@ _DARK = 0.5
 _EVEN = 0.75
 """Minimum height of the skin at one place, relative to the median: lashes at a corner end it too early."""
 _CHEEKS = (50, 280)
+_EDGE_REACH = 0.08
+"""How far beyond its landmarks the edge of a lid is searched, in widths of the eye."""
+_EDGE_CONTRAST = 0.15
+"""Minimum fall of the whiteness from eye to lid."""
+_EDGE_LEVEL = 0.25
+"""How white the edge is, from the darkest point, 0, to the brightest, 1."""
+_EDGE_PLACES, _EDGE_STEPS = 41, 24
+_EDGE_SMOOTHING = 0.12
+"""Standard deviation of the smoothing of that edge along the eye, in its widths."""
 _LOWER_ZONE_IOD = 0.14
 _BISECTIONS = 12
 
@@ -154,13 +163,17 @@ class _Eye:
         self._upper, self._lower, self._brow = (
             self._to_eye(flat[list(line)]) for line in (points.upper, points.lower, points.brow)
         )
-        self._skin = self._skin_height(photo, float(_luma(photo, flat[list(_CHEEKS)]).mean()))
         iris = self._to_eye(flat[list(points.iris)])
-        self._iris_x = float(iris[0, 0])
+        self._iris: tuple[float, float] = (float(iris[0, 0]), float(iris[0, 1]))
         self._iris_radius = float(np.linalg.norm(iris[1:] - iris[0], axis=1).mean())
+        cheeks = float(_luma(photo, flat[list(_CHEEKS)]).mean())
+        self._skin = self._skin_height(photo, cheeks)
         opening = self._lids(np.linspace(-0.25, 0.25, 9) * self._width).opening
         self.aspect: float = float(opening.max()) / self._width
         self._feather = max(_MIN_FEATHER_PX, _FEATHER_IOD * iod)
+        self._edges = [
+            self._seen_edge(photo, line, away) for line, away in ((self._upper, -1), (self._lower, 1))
+        ]
         self._cut(photo)
 
     def _cut(self, photo: ImageU8) -> None:
@@ -183,7 +196,7 @@ class _Eye:
         inside = np.abs(x) < half
         self._inside = np.flatnonzero(inside)
         self._x, self._y = x[inside], y[inside]
-        self._at = self._lids(self._x)
+        self._at = self._lids(self._x, *self._edges)
 
     def patch(self, closure: float, shift: tuple[float, float]) -> Patch:
         at, y = self._at, self._y
@@ -241,8 +254,8 @@ class _Eye:
 
     def _ball_weight(self, x: ArrayF64) -> ArrayF64:
         half, radius = self._width / 2, 0.9 * self._iris_radius
-        left = (x + half) / max(self._iris_x - radius + half, 1e-3)
-        right = (half - x) / max(half - self._iris_x - radius, 1e-3)
+        left = (x + half) / max(self._iris[0] - radius + half, 1e-3)
+        right = (half - x) / max(half - self._iris[0] - radius, 1e-3)
         return np.asarray(np.clip(left, 0, 1) * np.clip(right, 0, 1))
 
     def _sample(self, part: ArrayI64, across: ArrayF64 | float, down: ArrayF64) -> ArrayF32:
@@ -268,10 +281,15 @@ class _Eye:
         points[iris] += np.array(shift)
         landmarks[:, :2] = points @ self._axes + self._middle
 
-    def _lids(self, x: ArrayF64) -> _Lids:
-        upper, lower = (np.interp(x, line[:, 0], line[:, 1]) for line in (self._upper, self._lower))
-        lower = np.maximum(lower, upper)
-        return _Lids(upper, lower, np.interp(x, np.array(_PLACES) * self._width, self._skin))
+    def _lids(self, x: ArrayF64, *edges: ArrayF64) -> _Lids:
+        """Return the lids at places (P,), by their landmarks or by edges (n, 2), the upper and the lower."""
+        lines = edges or (self._upper, self._lower)
+        upper, lower = (np.interp(x, line[:, 0], line[:, 1]) for line in lines)
+        zone = np.interp(x, np.array(_PLACES) * self._width, self._skin)
+        if edges:
+            raised = np.interp(x, self._upper[:, 0], self._upper[:, 1]) - upper
+            zone = np.maximum(zone - raised, _ZONE_IOD[0] * self._iod)
+        return _Lids(upper, np.maximum(lower, upper), zone)
 
     def _skin_height(self, photo: ImageU8, skin: float) -> ArrayF64:
         """Return the height of the skin above the upper lid that can be extended, at :data:`_PLACES`."""
@@ -289,6 +307,41 @@ class _Eye:
         free = np.clip(np.array(ends_at), _EVEN * usual, usual)
         return np.asarray(np.clip(np.minimum(free, _ZONE * np.array(brows)), *limits))
 
+    def _seen_edge(self, photo: ImageU8, line: ArrayF64, away: int) -> ArrayF64:
+        """Return points (P, 2) of the edge of a lid, as the photograph shows it.
+
+        The landmarks (n, 2) lie a few percent of the eye's width off. White beyond them would move with the
+        lid, and stay visible when it is closed. So the edge is where the white ends: where the darkest of the
+        three colours falls, which is darker in skin and lashes. Along the iris, which is no brighter than
+        they are, the edge is interpolated.
+
+        Args:
+            photo: (H, W, 3).
+            line: the landmarks in the eye's coordinates, from left to right.
+            away: the direction out of the eye, -1 above and 1 below.
+        """
+        half = self._width / 2
+        x = np.linspace(-half, half, _EDGE_PLACES)
+        y = np.interp(x, line[:, 0], line[:, 1])
+        steps = np.linspace(0, _EDGE_REACH * self._width, _EDGE_STEPS)
+        places = np.stack(np.broadcast_arrays(x, y + away * steps[:, None]), axis=-1)
+        white = _whiteness(photo, places @ self._axes + self._middle)
+        is_before = np.arange(_EDGE_STEPS)[:, None] <= white.argmin(axis=0)
+        darkest, brightest = white.min(axis=0), np.where(is_before, white, 0).max(axis=0)
+        is_white = is_before & (white > darkest + _EDGE_LEVEL * (brightest - darkest))
+        width = steps[_EDGE_STEPS - 1 - is_white[::-1].argmax(axis=0)]
+        is_seen = (brightest - darkest >= _EDGE_CONTRAST * brightest) & is_white.any(axis=0)
+        covers = (x - self._iris[0]) ** 2 + (y - self._iris[1]) ** 2 <= self._iris_radius**2
+        if not (is_seen & ~covers).any():
+            return np.stack([x, y], axis=1)
+        width = np.interp(x, x[~covers], (width * is_seen)[~covers])
+        width = np.maximum.reduce([np.roll(width, k) for k in range(-2, 3)])
+        weights = np.exp(-(((x[:, None] - x) / (_EDGE_SMOOTHING * self._width)) ** 2) / 2)
+        strip = 0.5 * _LASH_IOD * self._iod + 0.5 * self._feather  # it moves with the lid
+        width = weights @ width / weights.sum(axis=1) + strip
+        width *= _smoothstep((half - np.abs(x)) / (0.4 * half))  # the corners stay
+        return np.stack([x, y + away * width], axis=1)
+
     def _to_eye(self, points: ArrayF64) -> ArrayF64:
         return np.asarray((points - self._middle) @ self._axes.T)
 
@@ -298,6 +351,13 @@ def _luma(photo: ImageU8, points: ArrayF64) -> ArrayF64:
     column, row = np.moveaxis(np.floor(points).astype(np.int64), -1, 0)
     column, row = np.clip(column, 0, photo.shape[1] - 1), np.clip(row, 0, photo.shape[0] - 1)
     return np.asarray(photo[row, column].mean(axis=-1))
+
+
+def _whiteness(photo: ImageU8, points: ArrayF64) -> ArrayF64:
+    """Return the darkest of the three colours (...) at points (..., 2), between pixels, 0 to 255."""
+    x, y = points.reshape(-1, 2).T - 0.5
+    colours = bilinear(photo.astype(np.float32), x, y)
+    return np.asarray(colours.min(axis=-1), np.float64).reshape(points.shape[:-1])
 
 
 def _smoothstep(x: ArrayF64) -> ArrayF64:

@@ -33,6 +33,7 @@ from newscaster.face.topology import MOUTH
 from newscaster.formats.anchor import AnchorFace, AnchorFile, write_anchor
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.media import computed_ahead, encode_target
+from newscaster.onnx_weights import in_half
 from newscaster.speech.encoder import packaged_encoder
 from newscaster.still.head_motion import HeadMotion, MotionStyle
 from newscaster.still.photo import find_face, read_photo
@@ -120,6 +121,8 @@ def write_photo_anchor(
     references: Callable[[KnownFace, MouthBasis], References] | None = None,
     training: Mapping[str, float] = _ONE_PHOTOGRAPH,
     synthetic_target: bool = False,
+    preset: str = "superfast",
+    crf: int = 12,
     progress: Progress | None = None,
 ) -> Path:
     """Write the anchor of a photograph, or of a synthesised image.
@@ -135,6 +138,8 @@ def write_photo_anchor(
         references: returns what the renderer copies from; None: mouths that are drawn into the photograph.
         training: metrics for the header.
         synthetic_target: whether the image is synthesised, not photographed.
+        preset: x264's trade of speed for size, for the target video.
+        crf: x264's quality for it. Slower presets are as good with larger numbers.
         progress: called with "target", the frames done and the total.
 
     Raises:
@@ -175,13 +180,13 @@ def write_photo_anchor(
     )
     with ThreadPoolExecutor(1, thread_name_prefix="newscaster-references") as pool:
         copied = pool.submit(references or KnownFace.references, known, basis)
-        video = encode_target(_frames(still, progress), fps, preset="superfast")
+        video = encode_target(_frames(still, progress), fps, preset=preset, crf=crf)
     with atomic_write(out) as temporary:
         write_anchor(
             temporary,
             info,
             face,
-            motion=base_motion_network(),
+            motion=in_half(base_motion_network()),
             renderer=base_renderer_weights(),
             target=video,
             speech_encoder=None if reuse_encoder or not motion.features.needs_encoder else encoder,

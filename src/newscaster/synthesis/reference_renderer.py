@@ -40,7 +40,11 @@ from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayI64, ImageU8
 _BOX_MULTIPLE = 8
 """Of the sides of the box, in cells: the network has four levels."""
 _LARGE_KEPT = 6
-"""References whose rows of neighbours are kept, 3 MB each at a side of 512, 7 MB at 768."""
+"""References whose rows of neighbours are kept at least, 3 MB each at a side of 512, 7 MB at 768."""
+_LARGE_BYTES = 32 << 20
+"""Memory in which more of them are kept, if they are small: 72 of a side of 256."""
+_RGB_BYTES, _PLANES_BYTES = 12, 6
+"""Bytes of the neighbours of a pixel: four pixels of RGB, or of planes with chroma at half the size."""
 
 
 def base_renderer(
@@ -104,9 +108,12 @@ class ReferenceRenderer(Renderer):
         self._side = hidden.shape[0]
         self._box = _BoxOf(hidden)
         self.corner = self._box.corner
-        # Successive frames have the same first reference, which is large; all the others soon come again.
-        self._large = lru_cache(_LARGE_KEPT)(lambda number: neighbours(references.crops[number]))
-        self._large_planes = lru_cache(_LARGE_KEPT)(
+        # Successive frames often have the same first reference, and all references soon come again.
+        in_rgb, in_planes = (
+            max(_LARGE_KEPT, _LARGE_BYTES // (size * self._side**2)) for size in (_RGB_BYTES, _PLANES_BYTES)
+        )
+        self._large = lru_cache(in_rgb)(lambda number: neighbours(references.crops[number]))
+        self._large_planes = lru_cache(in_planes)(
             lambda number, tags: plane_neighbours(references.crops[number], tags)
         )
         self._small = cache(lambda number: neighbours(reduced(references.crops[number], CELLS)))

@@ -1,7 +1,7 @@
-"""Make the anchor that comes with newscaster, from the footage of speaker 1 of the GRID corpus.
+"""Make the bundled anchor grid-s1, from the footage of speaker 1 of the GRID corpus.
 
-    python tools/make_builtin_anchor.py --footage FOLDER:NAMES.txt --work FOLDER \
-        --out src/newscaster/data/builtin.anchor
+    python tools/make_trained_anchor.py --footage FOLDER:NAMES.txt --work FOLDER \
+        --out src/newscaster/data/grid-s1.anchor
 
 Its stage is painted, so that no frame of the footage is in it. ``--work`` keeps everything on the way:
 stopped or killed, the same command goes on from there. Where PyTorch has a GPU, fewer minutes do.
