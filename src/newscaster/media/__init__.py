@@ -38,7 +38,7 @@ from newscaster.media.packets import PACKET_SAMPLES, OpusPackets, Vp8Packets
 from newscaster.media.piped import MARK_BYTES, PipedAudio, container_named
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.reader import length_notes
-from newscaster.media.sampling import read_luma_pieces
+from newscaster.media.sampling import SampledPlanes, read_pieces
 from newscaster.media.scan import MeasuredScan, measured_scan
 from newscaster.media.sequence import check_sequence, is_sequence, sequence_audio, sequence_path
 from newscaster.media.sink import (
@@ -106,6 +106,7 @@ __all__ = [
     "Plane",
     "RecordedVideo",
     "Resampler",
+    "SampledPlanes",
     "Strap",
     "Subtitles",
     "TargetVideo",
@@ -150,7 +151,7 @@ __all__ = [
     "read_channels",
     "read_frames",
     "read_key_frames",
-    "read_luma_pieces",
+    "read_pieces",
     "read_yuv_frames",
     "record_video",
     "redact_url",
