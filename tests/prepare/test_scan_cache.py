@@ -87,6 +87,15 @@ def test_a_damaged_one_is_measured_and_replaced(
     assert json.loads(file.read_text())["version"] == 1
 
 
+def test_a_file_is_measured_once_by_any_path(
+    video: Path, measured: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(video.parent)
+    for path in (video, Path(video.name), video.parent / ".." / video.parent.name / video.name):
+        measured_scan(path)
+    assert measured == [video]
+
+
 def test_a_changed_file_is_measured_again(tmp_path: Path, video: Path, measured: list[Path]) -> None:
     media.remember_scan(video, MeasuredScan("top first", "top first"))
     assert measured_scan(video).unmarked == "top first"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -98,7 +99,7 @@ def measured_scan(path: Path) -> MeasuredScan:
         status = path.stat()
     except OSError:
         return _measure(path)
-    key = _Key(path, status.st_size, status.st_mtime_ns)
+    key = _Key.of(status)
     if (scan := _scans.get(key)) is None:
         scan = _measure(path)
         _scans.put(key, scan)
@@ -111,16 +112,20 @@ def remember_scan(path: Path, scan: MeasuredScan) -> None:
     Raises:
         OSError: the file is missing.
     """
-    status = path.stat()
-    _scans.put(_Key(path, status.st_size, status.st_mtime_ns), scan)
+    _scans.put(_Key.of(path.stat()), scan)
 
 
 class _Key(NamedTuple):
-    """A state of a file."""
+    """A state of a file, whatever the path to it."""
 
-    path: Path
+    device: int
+    inode: int
     size_bytes: int
     mtime_ns: int
+
+    @staticmethod
+    def of(status: os.stat_result) -> _Key:
+        return _Key(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 class _Scans:
