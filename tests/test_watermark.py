@@ -17,6 +17,7 @@ from newscaster.media import YuvFrame
 from newscaster.media.color import ColourTags, FromRgb, Orientation
 from newscaster.media.sampling import PlaneSampler
 from newscaster.watermark import FoundMark, Watermark, find_mark, id_of
+from newscaster.watermark.marking import _LEAK
 from newscaster.watermark.pattern import CELLS, field, id_at, sync_signs, weights
 from newscaster.watermark.reading import (
     PLACES,
@@ -124,6 +125,26 @@ def test_larger_frames_carry_it_in_the_blue_difference_alone() -> None:
         np.testing.assert_array_equal(image.planes[0], before[0])
         np.testing.assert_array_equal(image.planes[1], before[1] + levels)
         np.testing.assert_array_equal(image.planes[2], before[2])
+
+
+def test_it_is_fainter_in_saturated_blue() -> None:
+    image = np.full((*LARGE[::-1], 3), 128, np.uint8)
+    image[:, LARGE[0] // 2 :] = (10, 40, 160)
+    levels = Watermark(IDENTITY, like=frame_of(image)).levels.astype(float)
+    grey, blue = np.sqrt((levels[:, :100] ** 2).mean()), np.sqrt((levels[:, -100:] ** 2).mean())
+    assert grey == pytest.approx(1.56, abs=0.12)
+    assert 0.45 * grey < blue < 0.7 * grey
+
+
+def test_steps_of_the_blue_difference_change_luminance_as_stated() -> None:
+    # U + 1 as RGB by the matrix of BT.709, to light by a power of 2.4.
+    def luminance(rgb: tuple[float, ...]) -> float:
+        return float(np.dot([0.2126, 0.7152, 0.0722], np.power(rgb, 2.4)))
+
+    for red, green, blue in ((0.5, 0.5, 0.5), (0.04, 0.16, 0.63), (0.9, 0.7, 0.6)):
+        changed = luminance((red, green - 0.1873 / 224, blue + 1.8556 / 224))
+        stated = _LEAK * (blue**1.4 - green**1.4)
+        assert changed - luminance((red, green, blue)) == pytest.approx(stated, abs=3e-5)
 
 
 @pytest.mark.parametrize("size", [SIZE, LARGE])

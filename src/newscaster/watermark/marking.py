@@ -30,6 +30,15 @@ _BLUE_FROM_PX = 320
 _BLUE_CELLS = 10.0
 """RMS amplitude in U, in 8-bit sample values, times the pixels of a cell: larger cells survive more."""
 _FAINTEST_BLUE, _STRONGEST_BLUE = 0.5, 2.0
+_LEAK = 2.4 * 0.134 / 224
+"""Change of luminance by a step of U where G is 0 and B is 1: the derivative of the display's power of 2.4,
+times the weight of B in luminance, times that of U in B (BT.709). That of G is the same, of the opposite sign."""
+_SEEN = 0.004
+"""Contrast of luminance at which the eye sees cells."""
+_LEAST_BLUE = 0.5
+"""Strength in saturated colours, of that in grey."""
+_FLARE = 0.005
+"""Light that a black display reflects."""
 _FAINTEST, _STRONGEST = 0.65, 1.4
 """RMS amplitude in luma in 8-bit sample values: in flat areas, and at most (45 dB)."""
 _OF_TEXTURE = 0.25
@@ -42,7 +51,7 @@ class Watermark:
 
     Args:
         identity: of the anchor, as `AnchorFile.identity`; the mark carries its first digits.
-        like: one of the frames: sets the size; the texture of a small one sets the strength.
+        like: one of the frames: sets the size; its colours, or the texture of a small one, set the strength.
 
     Raises:
         InputError: the identity is malformed.
@@ -62,6 +71,7 @@ class Watermark:
         pattern /= np.sqrt((pattern**2).mean())
         if self.plane == BLUE:
             pattern *= np.clip(_BLUE_CELLS / side_px, _FAINTEST_BLUE, _STRONGEST_BLUE)
+            pattern *= _blue_strength(like.rgb(), shape)
         else:
             pattern *= _strength(np.asarray(like.planes[0] >> (like.layout.depth - 8), np.uint8))
         np.rint(pattern, out=pattern)
@@ -93,6 +103,21 @@ class Watermark:
                 padded = wide.view(np.uint8)
             self._padded[key] = padded
         return padded
+
+
+def _blue_strength(rgb: ImageU8, shape: tuple[int, ...]) -> ArrayF32:
+    """Return the relative amplitude in U (h, w), by the colours of a frame (H, W, 3).
+
+    U changes the luminance of saturated colours, above all of blue: luma is not linear in light.
+    """
+    factor = max(1, round(min(rgb.shape[:2]) / SMALLER_SIDE_PX))
+    colors = np.asarray(Image.fromarray(rgb).reduce(factor), np.float32) / np.float32(255)
+    light = colors**2.4 @ np.array([0.2126, 0.7152, 0.0722], np.float32) + np.float32(_FLARE)
+    slopes = colors**1.4
+    contrast = _LEAK * np.abs(slopes[:, :, 2] - slopes[:, :, 1]) / light
+    strength = blurred(np.maximum(1 / np.hypot(1, contrast / _SEEN), _LEAST_BLUE).astype(np.float32))
+    resized = Image.fromarray(strength).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
+    return np.asarray(resized, np.float32)
 
 
 def _strength(luma: ImageU8) -> ArrayF32:
