@@ -32,7 +32,8 @@ _BLUE_CELLS = 10.0
 _FAINTEST_BLUE, _STRONGEST_BLUE = 0.5, 2.0
 _LEAK = 2.4 * 0.134 / 224
 """Change of luminance by a step of U where G is 0 and B is 1: the derivative of the display's power of 2.4,
-times the weight of B in luminance, times that of U in B (BT.709). That of G is the same, of the opposite sign."""
+times the weight of B in luminance, times that of U in B (BT.709). That of G is the same, with the other sign.
+"""
 _SEEN = 0.004
 """Contrast of luminance at which the eye sees cells."""
 _LEAST_BLUE = 0.5
