@@ -39,7 +39,9 @@ _SEEN = 0.004
 _LEAST_BLUE = 0.5
 """Strength in saturated colours, of that in grey."""
 _FLARE = 0.005
-"""Light that a black display reflects."""
+"""Light that a black display reflects; white is 1."""
+_DIM = 0.08
+"""Light below which the eye's sensitivity to contrast falls with the square root of it (de Vries and Rose)."""
 _FAINTEST, _STRONGEST = 0.65, 1.4
 """RMS amplitude in luma in 8-bit sample values: in flat areas, and at most (45 dB)."""
 _OF_TEXTURE = 0.25
@@ -115,7 +117,7 @@ def _blue_strength(rgb: ImageU8, shape: tuple[int, ...]) -> ArrayF32:
     colors = np.asarray(Image.fromarray(rgb).reduce(factor), np.float32) / np.float32(255)
     light = colors**2.4 @ np.array([0.2126, 0.7152, 0.0722], np.float32) + np.float32(_FLARE)
     slopes = colors**1.4
-    contrast = _LEAK * np.abs(slopes[:, :, 2] - slopes[:, :, 1]) / light
+    contrast = _LEAK * np.abs(slopes[:, :, 2] - slopes[:, :, 1]) / np.sqrt(light * (light + _DIM))
     strength = blurred(np.maximum(1 / np.hypot(1, contrast / _SEEN), _LEAST_BLUE).astype(np.float32))
     resized = Image.fromarray(strength).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
     return np.asarray(resized, np.float32)
