@@ -41,7 +41,7 @@ _LEAST_BLUE = 0.5
 _FLARE = 0.005
 """Light that a black display reflects; white is 1."""
 _DIM = 0.08
-"""Light below which the eye's sensitivity to contrast falls with the square root of it (de Vries and Rose)."""
+"""Light below which sensitivity to contrast falls with the square root of it (de Vries and Rose)."""
 _FAINTEST, _STRONGEST = 0.65, 1.4
 """RMS amplitude in luma in 8-bit sample values: in flat areas, and at most (45 dB)."""
 _OF_TEXTURE = 0.25
