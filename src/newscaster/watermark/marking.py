@@ -36,7 +36,7 @@ times the weight of B in luminance, times that of U in B (BT.709). That of G is 
 """
 _SEEN = 0.004
 """Contrast of luminance at which the eye sees cells."""
-_LEAST_BLUE = 0.5
+_SATURATED_BLUE = 0.5
 """Strength in saturated colours, of that in grey."""
 _FLARE = 0.005
 """Light that a black display reflects; white is 1."""
@@ -118,7 +118,7 @@ def _blue_strength(rgb: ImageU8, shape: tuple[int, ...]) -> ArrayF32:
     light = colors**2.4 @ np.array([0.2126, 0.7152, 0.0722], np.float32) + np.float32(_FLARE)
     slopes = colors**1.4
     contrast = _LEAK * np.abs(slopes[:, :, 2] - slopes[:, :, 1]) / np.sqrt(light * (light + _DIM))
-    strength = blurred(np.maximum(1 / np.hypot(1, contrast / _SEEN), _LEAST_BLUE).astype(np.float32))
+    strength = blurred(np.maximum(1 / np.hypot(1, contrast / _SEEN), _SATURATED_BLUE).astype(np.float32))
     resized = Image.fromarray(strength).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
     return np.asarray(resized, np.float32)
 
