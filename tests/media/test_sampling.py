@@ -8,7 +8,7 @@ import pytest
 
 from making_media import KINDS, numbered, write_media
 from newscaster.errors import MediaError
-from newscaster.media import read_luma_pieces
+from newscaster.media import read_pieces, write_video
 
 FPS = 25
 
@@ -26,8 +26,13 @@ def seconds_of(piece: list[np.ndarray]) -> list[int]:
 
 
 def pieces_of(path: Path, **changed: float) -> list[list[np.ndarray]]:
+    """The luma of frames."""
+    return [[luma for luma, _ in piece] for piece in planes_of(path, **changed)]
+
+
+def planes_of(path: Path, **changed: float) -> list[list[tuple[np.ndarray, np.ndarray]]]:
     options = {"pieces": 3, "seconds": 1.0, "frames_per_second": 5.0, "smaller_side_px": 24, **changed}
-    return list(read_luma_pieces(path, **options))  # type: ignore[arg-type]
+    return list(read_pieces(path, **options))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["mp4-aac", "mkv-pcm", "ts-aac"])
@@ -55,3 +60,18 @@ def test_upright(tmp_path: Path) -> None:
 def test_no_video(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="no such file"):
         pieces_of(tmp_path / "missing.mp4")
+
+
+def test_blue_differences(tmp_path: Path) -> None:
+    images = [np.full((48, 64, 3), color, np.uint8) for color in ((90, 90, 90), (90, 90, 190))]
+    images[1][:, :32] = 90
+    path = tmp_path / "x.mp4"
+    write_video(path, [image for image in images for _ in range(25)], fps=Fraction(FPS), audio=None, crf=1)
+    piece = planes_of(path, pieces=1, seconds=2.0)[0]
+    grey, half = piece[0][1], piece[-1][1]
+    assert grey.shape == half.shape == piece[0][0].shape == (24, 32)
+    np.testing.assert_allclose(grey, 128, atol=1)
+    np.testing.assert_allclose(half[:, :14], 128, atol=1)
+    # U is (B - Y) / 1.772 of full range, and 224 / 255 of that.
+    blue = 128 + 100 * (1 - 0.114) / 1.772 * 224 / 255
+    np.testing.assert_allclose(half[:, 18:], blue, atol=2)

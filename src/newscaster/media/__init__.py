@@ -19,6 +19,7 @@ from newscaster.media.background import computed_ahead, made_ahead
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
 from newscaster.media.channels import listening_rate, read_channels
 from newscaster.media.color import ColourTags, yuv_matrix
+from newscaster.media.combing import Scan
 from newscaster.media.completeness import missing_bytes
 from newscaster.media.encoders import CODECS, Codec, layout_note
 from newscaster.media.fragments import cut_to_whole_fragments
@@ -38,8 +39,8 @@ from newscaster.media.packets import PACKET_SAMPLES, OpusPackets, Vp8Packets
 from newscaster.media.piped import MARK_BYTES, PipedAudio, container_named
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.reader import length_notes
-from newscaster.media.sampling import read_luma_pieces
-from newscaster.media.scan import MeasuredScan, measured_scan
+from newscaster.media.sampling import SampledPlanes, read_pieces
+from newscaster.media.scan import MeasuredScan, measured_scan, remember_scan
 from newscaster.media.sequence import check_sequence, is_sequence, sequence_audio, sequence_path
 from newscaster.media.sink import (
     check_live_inputs,
@@ -106,6 +107,8 @@ __all__ = [
     "Plane",
     "RecordedVideo",
     "Resampler",
+    "SampledPlanes",
+    "Scan",
     "Strap",
     "Subtitles",
     "TargetVideo",
@@ -153,10 +156,11 @@ __all__ = [
     "read_channels",
     "read_frames",
     "read_key_frames",
-    "read_luma_pieces",
+    "read_pieces",
     "read_yuv_frames",
     "record_video",
     "redact_url",
+    "remember_scan",
     "remove_left_over_folders",
     "remove_left_overs",
     "scratch_folder",

@@ -107,8 +107,18 @@ class YuvFrame:
 
     @property
     def luma_rows(self) -> Plane:
-        """Y as stored, in one contiguous block of memory: (H, W plus row padding). NumPy is fastest on it."""
-        return _rows(self.frame.planes[0], self.layout)
+        """Y as stored: see `rows`."""
+        return self.rows(0)
+
+    def rows(self, plane: int) -> Plane:
+        """Return a plane as stored, in one contiguous block of memory: (h, w plus row padding).
+
+        NumPy is fastest on it.
+
+        Args:
+            plane: 0, 1 or 2: Y, U or V.
+        """
+        return _rows(self.frame.planes[plane], self.layout)
 
     def rgb(self) -> ImageU8:
         """Return (H, W, 3) uint8 of the size shown, which the caller may modify."""

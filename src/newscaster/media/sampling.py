@@ -1,4 +1,4 @@
-"""Samples of a video: luma frames of a few pieces, spread evenly over it."""
+"""Samples of a video: luma and blue-difference planes of a few pieces, spread evenly over it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ from newscaster.media.reader import need_video, open_media
 from newscaster.media.scan import decode_video
 from newscaster.types import ImageU8
 
+SampledPlanes = tuple[ImageU8, ImageU8]
+"""Luma and blue difference (U) of a frame, both (H, W) uint8, upright."""
 
-def read_luma_pieces(
+
+def read_pieces(
     path: Path, *, pieces: int, seconds: float, frames_per_second: float, smaller_side_px: int
-) -> Iterator[list[ImageU8]]:
+) -> Iterator[list[SampledPlanes]]:
     """Read some frames of pieces of a video, which are spread evenly over it and do not overlap.
 
     If the file has no duration, or is not seekable, the pieces are consecutive.
@@ -38,7 +41,7 @@ def read_luma_pieces(
         smaller_side_px: larger frames are scaled down to this smaller side.
 
     Yields:
-        The frames of a piece: (H, W) uint8, upright, 0 to 255 from black to white.
+        The frames of a piece: luma, 0 to 255 from black to white, and U, 128 if there is no colour.
 
     Raises:
         MediaError: the file is missing, not a video, or breaks off.
@@ -51,13 +54,13 @@ def read_luma_pieces(
         frames = decode_video(container, stream, path)
         rate = float(native_fps(stream))
         step = max(1, round(rate / frames_per_second))
-        to_luma = _ToLuma(smaller_side_px)
+        to_planes = PlaneSampler(smaller_side_px)
         for piece in range(count):
             if info is not None and length is not None and piece:
                 start = info.start_seconds + (length - seconds) * piece / (count - 1)
                 frames = _frames_from(container, stream, path, start)
             sampled = itertools.islice(frames, 0, max(1, round(rate * seconds)), step)
-            planes = [to_luma(frame) for frame in sampled]
+            planes = [to_planes(frame) for frame in sampled]
             if not planes:
                 return
             yield planes
@@ -74,26 +77,33 @@ def _frames_from(
     return itertools.dropwhile(lambda frame: frame.pts is not None and frame.time < start_seconds, frames)
 
 
-class _ToLuma:
-    """Converts decoded frames to upright luma planes, scaled down if they are large."""
+class PlaneSampler:
+    """Converts decoded frames to upright luma and U planes of one size, scaled down if they are large."""
 
     def __init__(self, smaller_side_px: int) -> None:
         self._side_px = smaller_side_px
         self._size: tuple[int, int] | None = None  # the first frame's, for all
-        self._reformatter = VideoReformatter()
+        self._reformatters = {"gray": VideoReformatter(), "yuv444p": VideoReformatter()}
 
-    def __call__(self, frame: VideoFrame) -> ImageU8:
+    def __call__(self, frame: VideoFrame) -> SampledPlanes:
         if self._size is None:
             scale = min(1.0, self._side_px / min(frame.width, frame.height))
             self._size = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+        luma, blue = self._plane(frame, "gray", 0), self._plane(frame, "yuv444p", 1)
+        planes = Orientation.of(frame).apply(np.stack([luma, blue], axis=2))
+        return planes[:, :, 0], planes[:, :, 1]
+
+    def _plane(self, frame: VideoFrame, pixels: str, number: int) -> ImageU8:
+        assert self._size is not None
         width, height = self._size
-        grey = self._reformatter.reformat(
+        scaled = self._reformatters[pixels].reformat(
             frame,
             width=width,
             height=height,
-            format="gray",
+            format=pixels,
             interpolation=Interpolation.AREA,
             threads=1,
         )
-        plane = np.asarray(grey.to_ndarray(), dtype=np.uint8)
-        return Orientation.of(frame).apply(plane[:, :, None])[:, :, 0]
+        plane = scaled.planes[number]
+        rows: ImageU8 = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)  # type: ignore[call-overload]
+        return rows[:, :width]

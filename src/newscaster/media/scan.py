@@ -8,11 +8,14 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
+import os
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -96,12 +99,56 @@ def measured_scan(path: Path) -> MeasuredScan:
         status = path.stat()
     except OSError:
         return _measure(path)
-    return _measure_cached(path, status.st_size, status.st_mtime_ns)
+    key = _Key.of(status)
+    if (scan := _scans.get(key)) is None:
+        scan = _measure(path)
+        _scans.put(key, scan)
+    return scan
 
 
-@lru_cache(maxsize=_FILES_REMEMBERED)
-def _measure_cached(path: Path, size_bytes: int, mtime_ns: int) -> MeasuredScan:
-    return _measure(path)
+def remember_scan(path: Path, scan: MeasuredScan) -> None:
+    """Use a scan that was measured before, until the file changes.
+
+    Raises:
+        OSError: the file is missing.
+    """
+    _scans.put(_Key.of(path.stat()), scan)
+
+
+class _Key(NamedTuple):
+    """A state of a file, whatever the path to it."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+
+    @staticmethod
+    def of(status: os.stat_result) -> _Key:
+        return _Key(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class _Scans:
+    """The scans of the files that were read last. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._scans: OrderedDict[_Key, MeasuredScan] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: _Key) -> MeasuredScan | None:
+        with self._lock:
+            if key in self._scans:
+                self._scans.move_to_end(key)
+            return self._scans.get(key)
+
+    def put(self, key: _Key, scan: MeasuredScan) -> None:
+        with self._lock:
+            self._scans[key] = scan
+            while len(self._scans) > _FILES_REMEMBERED:
+                self._scans.popitem(last=False)
+
+
+_scans = _Scans()
 
 
 def _measure(path: Path) -> MeasuredScan:

@@ -28,6 +28,7 @@ from newscaster.prepare.key_frames import look_at_key_frames
 from newscaster.prepare.mouth_occlusion import OcclusionMeter, covered_frames
 from newscaster.prepare.people import People, Person, choose_person, several_warning
 from newscaster.prepare.persons import UNMEASURED, choose_known, times_text
+from newscaster.prepare.scan_cache import use_cached_scan
 from newscaster.prepare.shots import CutDetector, shot_ranges
 from newscaster.prepare.work import look
 from newscaster.system.files import atomic_write, file_sha256
@@ -154,6 +155,8 @@ def track_people(
             "Give a longer video"
         )
     sha256 = file_sha256(footage.path)
+    if cache is not None:
+        use_cached_scan(Path(cache), footage.path, sha256)
     places = [None if cache is None else _cache_path(Path(cache), sha256, person) for person in wanted]
     tracks = [None if place is None else _read_cache(place, footage, sha256) for place in places]
     missing = [number for number, track in enumerate(tracks) if track is None]

@@ -1,4 +1,4 @@
-"""An invisible watermark for videos of newscaster, with the anchor's id: embedding and detection.
+"""A watermark for videos of newscaster, with the anchor's id: embedding and detection.
 
 Defines the pattern, its strength, and the threshold of the detector. It is not tamper-proof: the algorithm is
 public. It serves files whose manifest was lost.

@@ -21,6 +21,8 @@ import numpy as np
 from newscaster.errors import InputError
 from newscaster.types import ArrayF32, ArrayF64
 
+LUMA, BLUE = 0, 1
+"""Numbers of the planes that can carry the mark: Y and U."""
 CELLS = 64
 """Cells of the torus, along each side."""
 CELLS_ACROSS = 56

@@ -1,4 +1,4 @@
-"""Detection of the mark in a file, in pieces of five seconds.
+"""Detection of the mark in a file, in pieces of five seconds, in the blue difference (U) and in luma.
 
 The frames of a piece are high-pass filtered, clipped and averaged: motion cancels out, and the mark remains.
 The average is folded onto the torus. The phases of its spectrum are correlated with the pattern's (Kuglin and
@@ -8,8 +8,12 @@ Significance: without a mark, the phases are practically random, and a correlati
 about a thousand terms: normal, of variance 1 as scaled here, beyond `t` with the probability Q(t). The
 threshold is the `t` that any of the tested places exceeds in one of a million pieces::
 
-    unchanged frame: 9 places, and as many of its mirror image              Q(5.43) * 18      = 0.5e-6
-    cropped, shifted, padded: 128 x 128 places, 65 scales, mirrored, too    Q(7.23) * 2.1e6   = 0.5e-6
+    unchanged frame: 9 places, and as many of its mirror image,            Q(5.55) * 36      = 0.5e-6
+        in two planes
+    cropped, shifted, padded: 128 x 128 places, 65 scales, mirrored, too,  Q(7.33) * 4.3e6   = 0.5e-6
+        in two planes
+
+The plane with the best score counts, since frames may already carry the mark of other footage in the other.
 """
 
 from __future__ import annotations
@@ -26,9 +30,11 @@ import numpy.typing as npt
 from newscaster import media
 from newscaster.types import ArrayF32, ArrayF64, ImageU8
 from newscaster.watermark.pattern import (
+    BLUE,
     CELLS,
     CELLS_ACROSS,
     ID_PARTS,
+    LUMA,
     SMALLER_SIDE_PX,
     blurred,
     id_at,
@@ -50,10 +56,11 @@ _SAMPLES = 2 * CELLS
 """Samples of the torus along each side: two for a cell, or shifts by half a cell would be missed."""
 SCALES = tuple(np.exp(-0.008 * np.arange(65)).tolist())
 """Smaller side of a cropped frame over that of the original: 1 to 0.6."""
-PLACES = (3 * 3 * 2, _SAMPLES**2 * 2 * len(SCALES))
+_PLANES = 2
+PLACES = (3 * 3 * 2 * _PLANES, _SAMPLES**2 * 2 * len(SCALES) * _PLANES)
 """Number of tested places, in unchanged frames and in others."""
 _EDGE_LEVELS = 1.0
-"""Clipping of a pixel's difference from its surroundings, in 8-bit pixel values."""
+"""Clipping of a sample's difference from its surroundings, in 8-bit pixel values."""
 _FAINT_SQUARE = 0.05
 """Square of the amplitude, in 8-bit pixel values, below which the strength is not normalised."""
 _COARSEST = 0.06
@@ -61,6 +68,10 @@ _COARSEST = 0.06
 
 _CYCLES = np.arange(-(CELLS // 2 - 1), CELLS // 2)
 """Analysed frequencies in cycles per torus, which are also their indices."""
+
+
+AveragedPlanes = tuple[ArrayF32, ArrayF32]
+"""Luma and U of a piece, each averaged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,42 +111,55 @@ def find_mark(path: str | Path) -> FoundMark | None:
     return mark_of(seen_pieces(path))
 
 
-def seen_pieces(path: str | Path) -> list[ArrayF32]:
+def seen_pieces(path: str | Path) -> list[AveragedPlanes]:
     """Return the analysed pieces of a video, each averaged.
 
     Raises:
         MediaError: the file is missing, not a video, or breaks off.
     """
-    pieces = media.read_luma_pieces(
+    pieces = media.read_pieces(
         Path(path),
         pieces=MAX_PIECES,
         seconds=PIECE_SECONDS,
         frames_per_second=_FRAMES_PER_SECOND,
         smaller_side_px=SMALLER_SIDE_PX,
     )
-    return [averaged(frames) for frames in pieces]
+    return [averaged_planes(frames) for frames in pieces]
 
 
-def mark_of(pieces: list[ArrayF32]) -> FoundMark | None:
-    """Detect the mark in averaged pieces; see `averaged`."""
-    locks = [aligned(piece) for piece in pieces]
-    if not any(locks):
-        locks = _search_all(pieces)
-    marked = [(piece, lock) for piece, lock in zip(pieces, locks, strict=True) if lock is not None]
-    if not marked:
-        return None
+def averaged_planes(frames: Sequence[media.SampledPlanes]) -> AveragedPlanes:
+    """Return the result of `averaged` for luma and for U of the frames of a piece."""
+    return averaged(frame[LUMA] for frame in frames), averaged(frame[BLUE] for frame in frames)
+
+
+def mark_of(pieces: Sequence[AveragedPlanes]) -> FoundMark | None:
+    """Detect the mark in averaged pieces; see `averaged_planes`."""
+    planes = [[piece[number] for piece in pieces] for number in (LUMA, BLUE)]
+    locks = [[aligned(piece) for piece in plane] for plane in planes]
+    if not any(map(any, locks)):
+        locks = [_search_all(plane) for plane in planes]
+    marks = [
+        (max(lock.score for _, lock in marked), _mark(marked, pieces=len(pieces)))
+        for plane, found in zip(planes, locks, strict=True)
+        if (marked := [(piece, lock) for piece, lock in zip(plane, found, strict=True) if lock is not None])
+    ]
+    return max(marks, key=lambda mark: mark[0])[1] if marks else None
+
+
+def _mark(marked: Sequence[tuple[ArrayF32, Lock]], *, pieces: int) -> FoundMark:
+    """Return the mark of one plane, which was found in some of the pieces."""
     best = max((lock for _, lock in marked), key=lambda lock: lock.score)
     return FoundMark(
         id=_id_of([_at_origin(piece, lock) for piece, lock in marked]),
-        pieces=len(pieces),
+        pieces=pieces,
         marked=len(marked),
         scale=round(best.scale, 3),
         mirrored=best.mirrored,
     )
 
 
-def _search_all(pieces: list[ArrayF32]) -> list[Lock | None]:
-    """Search all pieces. A search is slow, so the scale of the first lock is reused."""
+def _search_all(pieces: Sequence[ArrayF32]) -> list[Lock | None]:
+    """Search a plane of all pieces. A search is slow, so the scale of the first lock is reused."""
     locks: list[Lock | None] = []
     scales = SCALES
     for piece in pieces:
@@ -147,7 +171,7 @@ def _search_all(pieces: list[ArrayF32]) -> list[Lock | None]:
 
 
 def averaged(frames: Iterable[ImageU8]) -> ArrayF32:
-    """Return the static, high-pass filtered content of frames (H, W uint8), normalised to one strength."""
+    """Return the static, high-pass filtered content of planes (H, W uint8), normalised to one strength."""
     total, count = np.zeros((2, 2), np.float32), 0
     for count, luma in enumerate(frames, 1):
         plane = luma.astype(np.float32)
