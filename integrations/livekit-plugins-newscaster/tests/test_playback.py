@@ -335,9 +335,10 @@ def test_silence_is_left_out_while_audio_is_late(stage: Any) -> None:
         async with stage() as s:
             await s.recorder.frames(3)
             hold_back(s, 60.0)
-            images, pieces = len(s.recorder.video), len(s.recorder.audio)
-            while len(s.recorder.video) < images + 10:
+            frames, images, pieces = s.live.counts.shown, len(s.recorder.video), len(s.recorder.audio)
+            while s.live.counts.shown < frames + 10:
                 await asyncio.sleep(0.01)
+            assert len(s.recorder.video) <= images + 1  # they wait for their audio
             assert len(s.recorder.audio) <= pieces + 1
             await s.say(audio(0.4))
             while not s.started:
