@@ -183,8 +183,7 @@ browser-tests: setup  ## run the tests of the studio's page in Chromium
 		--dist loadfile -m 'browser and not alone' tests/server $(PYTEST) || test $$? = 5
 
 # The packages in integrations/ and the example of a conversation, in a virtual environment of their own: they bring many
-# packages, which the
-# project does not need. No test needs the network.
+# packages, which the project does not need. No test needs the network.
 .PHONY: integrations
 INTEGRATIONS := livekit-plugins-newscaster pipecat-newscaster
 INTEGRATIONS_VENV ?= build/integrations

@@ -16,6 +16,7 @@ from newscaster.media.audio import (
 )
 from newscaster.media.audio_measure import MAX_MAGNITUDE, AudioMeasure, PeakMeter, measure_audio
 from newscaster.media.background import computed_ahead, made_ahead
+from newscaster.media.camera import is_camera, write_camera
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
 from newscaster.media.channels import listening_rate, read_channels
 from newscaster.media.color import ColourTags, yuv_matrix
@@ -34,7 +35,7 @@ from newscaster.media.frame import (
 from newscaster.media.kept_tracks import KINDS, KeptTracks, Kind, open_kept_tracks
 from newscaster.media.key_sampling import read_key_frames
 from newscaster.media.label import Label
-from newscaster.media.packets import PACKET_SAMPLES, OpusPackets, Vp8Packets
+from newscaster.media.packets import PACKET_SAMPLES, H264Packets, OpusPackets, VideoPackets, Vp8Packets
 from newscaster.media.piped import MARK_BYTES, PipedAudio, container_named
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.reader import length_notes
@@ -94,6 +95,7 @@ __all__ = [
     "FolderLease",
     "FrameCopier",
     "FrameMaker",
+    "H264Packets",
     "KeptTracks",
     "Kind",
     "Label",
@@ -110,6 +112,7 @@ __all__ = [
     "Subtitles",
     "TargetVideo",
     "VideoInfo",
+    "VideoPackets",
     "Vp8Packets",
     "YuvFrame",
     "atomic_write",
@@ -127,6 +130,7 @@ __all__ = [
     "exclusive_lock",
     "exclusive_output",
     "has_room",
+    "is_camera",
     "is_same_file",
     "is_sequence",
     "join_targets",
@@ -164,6 +168,7 @@ __all__ = [
     "sync_file",
     "to_planes",
     "to_samples",
+    "write_camera",
     "write_captions",
     "write_fragments",
     "write_live",
