@@ -58,6 +58,7 @@ from newscaster.media.stream import (
     has_room,
     record_video,
     write_fragments,
+    write_segments,
 )
 from newscaster.media.target_video import TargetVideo, encode_target, join_targets
 from newscaster.media.video import read_frames, read_yuv_frames, yuv_notes
@@ -172,6 +173,7 @@ __all__ = [
     "write_captions",
     "write_fragments",
     "write_live",
+    "write_segments",
     "write_video",
     "write_wav",
     "yuv_matrix",

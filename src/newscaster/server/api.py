@@ -6,19 +6,25 @@ Every error is JSON, `{"error": "one sentence"}`. Ids from clients are looked up
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, Request, Response, WebSocket
+from fastapi import Request, Response, WebSocket
 from fastapi.responses import FileResponse
 from pydantic import ValidationError
 
 from newscaster import pipelines
 from newscaster.errors import MissingExtraError, NewscasterError
 from newscaster.media.containers import MP4
-from newscaster.server.api_requests import AUDIO_BODY, TheStudio, new_router, studio_of, upload_audio
+from newscaster.server.api_requests import (
+    AUDIO_BODY,
+    TheSession,
+    TheStudio,
+    UsedSession,
+    new_router,
+    upload_audio,
+)
 from newscaster.server.http_errors import (
     TIMED_OUT,
     UNAUTHORIZED,
@@ -37,7 +43,6 @@ from newscaster.server.schemas import (
     SessionChange,
     Text,
 )
-from newscaster.server.session import Session
 from newscaster.server.studio import Studio
 from newscaster.server.turn import ice_servers
 from newscaster.server.websocket import OUTPUTS, Conversation, parsed, text_of
@@ -47,21 +52,6 @@ from newscaster.version import VERSION
 _GREETING_SECONDS = 10.0
 
 router = new_router()
-
-
-def _session(session: str, request: Request) -> Session:
-    return studio_of(request).session(session)
-
-
-async def _used_session(session: str, request: Request) -> AsyncIterator[Session]:
-    live_session = _session(session, request)
-    with live_session.used():
-        yield live_session
-
-
-TheSession = Annotated[Session, Depends(_session)]
-UsedSession = Annotated[Session, Depends(_used_session)]
-"""The session of a request that uses it: it is not idle meanwhile."""
 
 
 @router.get("/health", summary="Health check; needs no token")

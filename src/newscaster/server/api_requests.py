@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from newscaster.server.anchor_registry import merged, reading_for
 from newscaster.server.middleware import API
 from newscaster.server.schemas import ErrorReply, SpeakOptions
+from newscaster.server.session import Session
 from newscaster.server.speech_upload import KINDS
 from newscaster.server.studio import Studio
 from newscaster.server.video_upload import KINDS as VIDEO_KINDS
@@ -46,6 +48,21 @@ def studio_of(request: Request) -> Studio:
 
 TheStudio = Annotated[Studio, Depends(studio_of)]
 """The studio, as an argument of an endpoint."""
+
+
+def _session(session: str, request: Request) -> Session:
+    return studio_of(request).session(session)
+
+
+async def _used_session(session: str, request: Request) -> AsyncIterator[Session]:
+    live_session = _session(session, request)
+    with live_session.used():
+        yield live_session
+
+
+TheSession = Annotated[Session, Depends(_session)]
+UsedSession = Annotated[Session, Depends(_used_session)]
+"""The session of a request that uses it: it is not idle meanwhile."""
 
 
 async def upload_audio(request: Request, studio: Studio) -> tuple[Path, float]:
