@@ -9,8 +9,8 @@
 Each starts a studio of its own, on loopback, with the built-in anchor. `load`: WebRTC listeners, which talk
 all the time; frames are counted where they arrive. `viewers`: one session, and many who watch it; `hls`: the
 same by HLS. `browser`: Chromium; from the key that stops talking to silence and to the closed mouth on its
-screen, and how picture and sound go together. `faults`: clients that vanish, send nonsense, stall and push too fast, beside one that
-behaves. Every part ends with a line of JSON.
+screen, and how picture and sound go together. `faults`: clients that vanish, send nonsense, stall and push
+too fast, beside one that behaves. Every part ends with a line of JSON.
 """
 
 from __future__ import annotations

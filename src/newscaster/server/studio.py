@@ -81,8 +81,7 @@ class Studio:
         self.verifying = asyncio.Semaphore(1)
         self.samples_in_progress = 0
         """Samples of voices that are being spoken."""
-        self._opened = False
-        self._closing = self._draining = False
+        self._opened = self._closing = self._draining = False
         self._sweeper: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
         self.lease = FolderLease(
