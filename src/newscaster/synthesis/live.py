@@ -20,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -173,6 +174,7 @@ class Live:
         self._speech_output_seconds = 0.0
         self._speech_seconds = self._speech_before = 0.0  # of all utterances, and of all but the last
         self._delays, self._late = Delays(), Delays()
+        self._levelled: dict[bool, MotionStream] = {}  # last stream of pushed audio, and of texts
         self._reader = TextReader(
             self._queue,
             self._changed,
@@ -274,6 +276,8 @@ class Live:
             self._check_open()
             if new_stream is not None and delay is not None:
                 self._new_stream, self.delay_seconds = new_stream, delay
+            if reading is not None:
+                self._levelled.pop(True, None)  # another voice has another level
             self._reader.change(reading)
 
     @property
@@ -379,21 +383,31 @@ class Live:
     def __aiter__(self) -> AsyncIterator[LiveFrame]:
         return self.frames_async()
 
-    async def frames_async(self, *, paced: bool = True) -> AsyncIterator[LiveFrame]:
+    async def frames_async(self, *, paced: bool = True, ahead: int = 0) -> AsyncIterator[LiveFrame]:
         """Yield frames without blocking the event loop; otherwise as :meth:`frames`.
 
         Unpaced frames are made when they are asked for: whoever takes them sets the pace.
+
+        Args:
+            paced: see :meth:`frames`.
+            ahead: how many frames are made before they are asked for, while the consumer handles one. They
+                count as output: an interruption does not change them. They are lost if the iteration ends.
         """
+        if ahead < 0:
+            raise InputError(f"ahead is {ahead}; expected 0 or more")
         loop = asyncio.get_running_loop()
-        while not self._closed:
-            try:
-                waiting = loop.run_in_executor(self._runner, self._next, paced)
-            except RuntimeError:  # closed meanwhile
-                return
-            frame = await waiting
-            if frame is None:
-                return
-            yield frame
+        coming: deque[asyncio.Future[LiveFrame | None]] = deque()
+        try:
+            while not self._closed or coming:
+                with suppress(RuntimeError):  # closed meanwhile
+                    while len(coming) <= ahead and not self._closed:
+                        coming.append(loop.run_in_executor(self._runner, self._next, paced))
+                if not coming or (frame := await coming.popleft()) is None:
+                    return
+                yield frame
+        finally:
+            for waiting in coming:
+                waiting.cancel()
 
     def __enter__(self) -> Self:
         return self
@@ -595,9 +609,10 @@ class Live:
         return self._closing.popleft() if self._closing else self._live_renderer.rest
 
     def _new_utterance(self, rate: int, start_seconds: float, read: bool) -> Utterance:
+        # A text uses the settings at its first shape, pushed audio those at its arrival.
+        new_stream = (lambda: self._new_stream()) if read else self._new_stream
         return Utterance(
-            # A text uses the settings at its first shape, pushed audio those at its arrival.
-            (lambda: self._new_stream()) if read else self._new_stream,
+            partial(self._continued, new_stream, read),
             rate=rate,
             output_rate=self.rate,
             fps=self.fps,
@@ -605,6 +620,14 @@ class Live:
             read=read,
             delay_seconds=self.delay_seconds,
         )
+
+    def _continued(self, new_stream: Callable[[], MotionStream], read: bool) -> MotionStream:
+        """Return a new stream that starts with the level of the speech before."""
+        stream = new_stream()
+        if read in self._levelled:
+            stream.continue_level(self._levelled[read])
+        self._levelled[read] = stream
+        return stream
 
     def _check_open(self) -> None:
         if self._closed:

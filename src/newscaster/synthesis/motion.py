@@ -136,6 +136,14 @@ class MotionStream:
         if isinstance(self._source, _WholeContext):
             self._leveller = Leveller(loud)
 
+    def continue_level(self, previous: MotionStream) -> None:
+        """Start with the level of earlier speech of the same voice, before the first push.
+
+        Without it, audio gets the gain of the quietest speech until louder samples arrive.
+        """
+        assert not self._samples
+        self._leveller = previous._leveller.successor()
+
     def push(self, samples: ArrayF32) -> ArrayF64:
         """Return the shapes that are complete with these samples.
 
