@@ -15,6 +15,7 @@ Schedules the frames. `speech_queue` holds the speech, `utterance` turns it into
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -62,7 +63,9 @@ LATE_SECONDS = 0.08
 MAX_DROPPED_IN_A_ROW = 12
 """Limit for consecutive drops: a machine that is far too slow still shows some frames."""
 CLOSING_SECONDS = 0.08
-"""Duration of closing the mouth if speech breaks off."""
+"""Maximum duration of closing the mouth if speech breaks off."""
+CLOSING_SPEED = 1.25
+"""Speed of its fastest point then, in IOD per second. 5 % of frames of speech (GRID speaker 1) are faster."""
 FADE_SECONDS = 0.02
 """Duration of the fade-out of interrupted audio."""
 _TEXT_RATE = 24_000
@@ -316,7 +319,7 @@ class Live:
     def interrupt(self) -> Interruption:
         """Drop all speech that has not been shown, and actions that have not started.
 
-        The audio of the next frame fades out within 20 ms. The mouth is at rest 80 ms from now.
+        The audio of the next frame fades out within 20 ms. The mouth is at rest within 80 ms.
 
         Returns:
             How much of the current speech has been output, in seconds, with the number of that speech in
@@ -596,11 +599,13 @@ class Live:
         return _Plan(shape=self._next_closing_shape(), audio=audio * weights)
 
     def _close_mouth(self) -> None:
-        """Queue shapes from the last one shown to rest, by a raised cosine."""
+        """Queue shapes from the last one shown to rest, by a raised cosine; none if it is nearly closed."""
         rest = self._live_renderer.rest
         if np.array_equal(self._shape, rest):
             return
-        steps = max(1, int(CLOSING_SECONDS * self.fps))
+        distance = float(np.linalg.norm(self._shape - rest, axis=1).max())
+        steps = min(int(CLOSING_SECONDS * self.fps), math.ceil(distance / CLOSING_SPEED * self.fps))
+        steps = max(1, steps)
         gains = (1 + np.cos(np.pi * np.arange(1, steps) / steps)) / 2
         self._closing.extend(rest + gain * (self._shape - rest) for gain in gains)
 
