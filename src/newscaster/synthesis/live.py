@@ -46,7 +46,7 @@ from newscaster.synthesis.motion import MotionStream
 from newscaster.synthesis.options import LIVE_LOOK_AHEAD_MS, LiveLimits, Style
 from newscaster.synthesis.speech_input import check_magnitudes, check_rate
 from newscaster.synthesis.speech_queue import SpeechQueue
-from newscaster.synthesis.utterance import Utterance
+from newscaster.synthesis.utterance import MAX_SECONDS_AT_ONCE, Utterance
 from newscaster.texts import check_unicode, quoted
 from newscaster.types import ArrayF32, ArrayF64, ArrayFloat
 
@@ -559,7 +559,7 @@ class Live:
     def _wait_for_shape(self, utterance: Utterance, number: int, paced: bool) -> ArrayF64 | None:
         """Return the next shape of an utterance; None at its end, or if it is interrupted."""
         while True:
-            shape = utterance.shape()
+            shape = utterance.shape(skip=paced and self._will_be_dropped(number))
             if shape is not None:
                 return shape
             with self._changed:
@@ -578,6 +578,12 @@ class Live:
                 else:
                     self._underrun += 1
                     self._queue.underrun(utterance)
+
+    def _will_be_dropped(self, number: int) -> bool:
+        """Return whether frame `number`, and those whose motion is computed with it, will be dropped."""
+        count = math.ceil(MAX_SECONDS_AT_ONCE * self.fps)
+        late = self._clock() > self._media.due(number + count - 1) + LATE_SECONDS
+        return late and self._dropped_in_a_row + count <= MAX_DROPPED_IN_A_ROW
 
     def _stopped(self) -> bool:
         """Return whether the current plan is obsolete."""
