@@ -31,7 +31,7 @@ from aiortc.sdp import SessionDescription
 
 from newscaster import media
 from newscaster.errors import InputError, MediaError, OutputError
-from newscaster.server.fan_out import EncodedStream
+from newscaster.server.fan_out import DEFAULT_BITS, EncodedStream
 from newscaster.server.session import RATE
 from newscaster.server.webrtc import (
     ANSWER_ERRORS,
@@ -47,8 +47,12 @@ from newscaster.types import AudioF32
 _log = logging.getLogger("newscaster.server")
 
 SCHEMES = ("whip+https", "whip+http")
-BITS = 1_000_000
-"""Bits per second of the video until the server has estimated the connection."""
+_ENCODERS: dict[str, tuple[type[media.VideoPackets], int]] = {
+    "video/h264": (media.H264Packets, 1_000_000),
+    "video/vp8": (media.Vp8Packets, DEFAULT_BITS),
+}
+"""Encoder of each codec that is offered, in the order of preference, and its bits per second until the server
+has estimated the connection: those with which aiortc starts."""
 _CONNECT_SECONDS = 15.0
 _HTTP_SECONDS = 15.0
 _MAX_ANSWER_BYTES = 64_000
@@ -156,21 +160,20 @@ class Publisher:
             listen_on(["127.0.0.1"])
         video = self._connection.addTransceiver(self._images, direction="sendonly")
         audio = self._connection.addTransceiver(self._audio, direction="sendonly")
-        _prefer(video, "video/h264", "video/vp8", "video/rtx")
+        _prefer(video, *_ENCODERS, "video/rtx")
         await self._connection.setLocalDescription(await self._connection.createOffer())
         endpoint = _Endpoint(url, token, shown=self._shown)
         answer, self._resource = await asyncio.to_thread(
             endpoint.offer, self._connection.localDescription.sdp
         )
         try:
-            codec = _video_codec(answer)
+            encoder, bits = _ENCODERS[_video_codec(answer)]
             await self._connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
         except ANSWER_ERRORS as error:
             raise OutputError(
                 f"{self._shown} has sent an answer that cannot be used ({error!r}). Send to another server"
             ) from error
-        maker = media.H264Packets if codec == "video/h264" else media.Vp8Packets
-        self._stream = EncodedStream(self, partial(maker, fps=self._fps, bit_rate=BITS))
+        self._stream = EncodedStream(self, partial(encoder, fps=self._fps, bit_rate=bits))
         self._sender = video.sender
         hook_sender(video.sender, self._images, self._want_key_frame)
         hook_sender(audio.sender, self._audio, self._want_key_frame)
