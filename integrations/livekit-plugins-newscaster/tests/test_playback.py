@@ -89,7 +89,7 @@ def test_silence_between_segments_is_not_of_them(stage: Any) -> None:
                 await s.played()
                 await s.recorder.frames(10)
             assert s.finished == [(0.4, False)] * 3
-            assert len(s.recorder.audio) == len(s.recorder.video)
+            assert len(s.recorder.video) - len(s.recorder.audio) in (0, 1)  # the next image may be there
 
     run(test())
 
@@ -368,7 +368,7 @@ def test_sixty_interruptions(stage: Any) -> None:
             assert s.live.counts.dropped == 0
             played = sum(position for position, _ in s.finished)
             assert played == pytest.approx(s.live.counts.spoken_seconds, abs=60 * FRAME)
-            assert len(s.recorder.audio) == len(s.recorder.video)
+            assert len(s.recorder.video) - len(s.recorder.audio) in (0, 1)  # the next image may be there
             total = sum(frame.samples_per_channel for frame in s.recorder.audio) / 48_000
             assert abs(total - len(s.recorder.video) * FRAME) < 0.020
 
