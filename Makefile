@@ -182,8 +182,8 @@ browser-tests: setup  ## run the tests of the studio's page in Chromium
 	$(if $(SCREENSHOTS),NEWSCASTER_SCREENSHOTS=$(SCREENSHOTS)) $(BIN)/python -m pytest -n $(BROWSER_JOBS) \
 		--dist loadfile -m 'browser and not alone' tests/server $(PYTEST) || test $$? = 5
 
-# The packages in integrations/, in a virtual environment of their own: their frameworks bring many packages, which the
-# project does not need. No test needs the network.
+# The packages in integrations/ and the example of a conversation, in a virtual environment of their own: they bring many
+# packages, which the project does not need. No test needs the network.
 .PHONY: integrations
 INTEGRATIONS := livekit-plugins-newscaster pipecat-newscaster
 INTEGRATIONS_VENV ?= build/integrations
@@ -191,6 +191,8 @@ integrations:  ## test the packages for LiveKit and Pipecat, in build/integratio
 	$(INTEGRATIONS_VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(INTEGRATIONS_VENV)
 	$(INTEGRATIONS_VENV)/bin/python -m pip install --quiet -e . \
 		$(foreach name,$(INTEGRATIONS),-e './integrations/$(name)[test]')
+	$(INTEGRATIONS_VENV)/bin/python -m pip install --quiet pocketsphinx hibari-tts
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(INTEGRATIONS_VENV)/bin/python -m pytest $(PYTEST) tests/test_assistant_example.py
 	for name in $(INTEGRATIONS); do \
 		(cd integrations/$$name && \
 			OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(abspath $(INTEGRATIONS_VENV))/bin/python -m pytest $(PYTEST)) || exit 1; \

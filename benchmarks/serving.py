@@ -2,14 +2,15 @@
 
     python benchmarks/serving.py load --clients 3 --seconds 30
     python benchmarks/serving.py viewers --clients 20
+    python benchmarks/serving.py hls --clients 100
     python benchmarks/serving.py browser
     python benchmarks/serving.py faults
 
 Each starts a studio of its own, on loopback, with the built-in anchor. `load`: WebRTC listeners, which talk
-all the time; frames are counted where they arrive. `viewers`: one session, and many who watch it. `browser`:
-Chromium; from the key that stops talking to silence and to the closed mouth on its screen, and how picture
-and sound go together. `faults`: clients that vanish, send nonsense, stall and push too fast, beside one that
-behaves. Every part ends with a line of JSON.
+all the time; frames are counted where they arrive. `viewers`: one session, and many who watch it; `hls`: the
+same by HLS. `browser`: Chromium; from the key that stops talking to silence and to the closed mouth on its
+screen, and how picture and sound go together. `faults`: clients that vanish, send nonsense, stall and push
+too fast, beside one that behaves. Every part ends with a line of JSON.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ SCRIPT = "Wow, far away!\n\nFive bars.\n\nOh, how wide.\n\nAll are out now."
 
 
 @contextmanager
-def studio() -> Iterator[tuple[str, int]]:
+def studio(anchor: str = "builtin") -> Iterator[tuple[str, int]]:
     """Address and process of a studio."""
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
@@ -60,7 +61,7 @@ def studio() -> Iterator[tuple[str, int]]:
                 "-m",
                 "newscaster.cli",
                 "serve",
-                "grid-s1",
+                anchor,
                 "--port",
                 "0",
                 "--no-token",
@@ -224,11 +225,78 @@ async def viewers(address: str, pid: int, *, count: int, seconds: float) -> dict
     return result
 
 
-def browser(address: str, *, trials: int) -> dict[str, Any]:
+class HlsViewer:
+    """A player of HLS on one connection: it takes each segment once, as soon as the playlist has it."""
+
+    def __init__(self, address: str, path: str) -> None:
+        self.host, self.port = address.removeprefix("http://").split(":")
+        self.path = path
+        self.segments: list[float] = []
+        self.bytes = self.missed = 0
+
+    async def watch(self) -> None:
+        self.reader, self.writer = await asyncio.open_connection(self.host, int(self.port))
+        last: int | None = None
+        while True:
+            lines = (await self._get("live.m3u8")).decode().splitlines()
+            first = next(int(line.split(":")[1]) for line in lines if "MEDIA-SEQUENCE" in line)
+            for number, name in enumerate((line for line in lines if line[:1] != "#"), first):
+                if last is not None and number <= last:
+                    continue
+                self.missed += 0 if last is None else number - last - 1
+                last = number
+                self.bytes += len(await self._get(name))
+                self.segments.append(time.perf_counter())
+            await asyncio.sleep(0.5)  # half a segment, as RFC 8216 has it when nothing is new
+
+    async def _get(self, name: str) -> bytes:
+        request = f"GET {self.path}/{name} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n\r\n"
+        self.writer.write(request.encode())
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        assert b" 200 " in head.split(b"\r\n")[0], head
+        length = next(
+            int(line.split(b":")[1]) for line in head.split(b"\r\n") if line[:15] == b"content-length:"
+        )
+        return await self.reader.readexactly(length)
+
+
+async def hls(address: str, pid: int, *, count: int, seconds: float) -> dict[str, Any]:
+    """One session that talks all the time, and its viewers by HLS: what they get, and the studio's cores."""
+    first = Listener(address)
+    talking = asyncio.ensure_future(first.talk(seconds + 10))
+    everybody = [HlsViewer(address, f"{first.path}/hls") for _ in range(count)]
+    watching = [asyncio.ensure_future(one.watch()) for one in everybody]
+    await asyncio.sleep(6)
+    counts = [(len(one.segments), one.bytes) for one in everybody]
+    spent, own, began = cpu_seconds(pid), time.process_time(), time.perf_counter()
+    before = ask(address, first.path)["state"]
+    await asyncio.sleep(seconds)
+    took = time.perf_counter() - began
+    after = ask(address, first.path)["state"]
+    got = [len(one.segments) - n for one, (n, _) in zip(everybody, counts, strict=True)]
+    sent = sum(one.bytes - n for one, (_, n) in zip(everybody, counts, strict=True))
+    result = {
+        "viewers": count,
+        "frames_per_second_made": round((after["shown"] - before["shown"]) / took, 2),
+        "segments_per_second": [round(min(got) / took, 2), round(max(got) / took, 2)],
+        "missed": sum(one.missed for one in everybody),
+        "broken": sum(task.done() for task in watching),
+        "megabits_per_second": round(8e-6 * sent / took, 1),
+        "studio_cores": round((cpu_seconds(pid) - spent) / took, 2),
+        "viewers_cores": round((time.process_time() - own) / took, 2),
+    }
+    for task in (talking, *watching):
+        task.cancel()
+    await asyncio.gather(talking, *watching, return_exceptions=True)
+    ask(address, first.path, "DELETE")
+    return result
+
+
+def browser(address: str, *, trials: int, anchor: str) -> dict[str, Any]:
     """In Chromium: from the stop key to silence and a closed mouth; how the mouth goes with the sound."""
     chromium = find_chromium()
     assert chromium, "no Chromium; NEWSCASTER_CHROMIUM names one"
-    box = mouth_box(newscaster.open("grid-s1"))
+    box = mouth_box(newscaster.open(anchor))
     silent, closed, page_silent = [], [], []
     with browser_page(chromium) as page:
         page.goto(address)
@@ -395,19 +463,22 @@ async def upload_slowly(address: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("part", choices=["load", "viewers", "browser", "faults"])
+    parser.add_argument("part", choices=["load", "viewers", "hls", "browser", "faults"])
+    parser.add_argument("--anchor", default="builtin")
     parser.add_argument("--clients", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--trials", type=int, default=10)
     given = parser.parse_args()
     busy = others_busy()
-    with studio() as (address, pid):
+    with studio(given.anchor) as (address, pid):
         if given.part == "load":
             found = asyncio.run(load(address, pid, clients=given.clients, seconds=given.seconds))
         elif given.part == "viewers":
             found = asyncio.run(viewers(address, pid, count=given.clients, seconds=given.seconds))
+        elif given.part == "hls":
+            found = asyncio.run(hls(address, pid, count=given.clients, seconds=given.seconds))
         elif given.part == "browser":
-            found = browser(address, trials=given.trials)
+            found = browser(address, trials=given.trials, anchor=given.anchor)
         else:
             found = asyncio.run(faults(address, pid, seconds=given.seconds))
     found["cores_busy_before"] = round(busy, 2)

@@ -10,6 +10,7 @@ SOURCES = TESTS.parent / "src" / "newscaster"
 CROSS_CUTTING = {
     "test_against_mediapipe",
     "test_as_it_comes",
+    "test_assistant_example",
     "test_browser",
     "test_browser_tests",
     "test_clock",

@@ -165,6 +165,7 @@ _LIBRARY_NAMES = frozenset(
         ("media/writer.py", "PictureType"),  # PyAV
         ("media/stream.py", "PictureType"),
         ("media/packets.py", "PictureType"),
+        ("newscaster/inference.py", "share_inputs"),  # OpenVINO
         # keys of tensors in checkpoints and anchors: the names of buffers
         ("motion/network.py", "feature_deviation"),
         ("motion/base.py", "feature_deviation"),

@@ -367,7 +367,7 @@ def _openvino(model: bytes, outputs: list[str], threads: int | None, callers: in
     def run(feed: Feed) -> list[NDArray[Any]]:
         request = idle.get()
         try:
-            request.infer(feed, require_same_inputs=True)
+            request.infer(feed, share_inputs=True)
             # The next run overwrites the memory of the request.
             return [np.array(request.get_tensor(name).data) for name in outputs]
         finally:

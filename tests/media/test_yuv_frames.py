@@ -132,3 +132,28 @@ def test_frames_that_are_only_read_are_not_copied(tmp_path: Path, monkeypatch: p
     np.testing.assert_array_equal(found, expected)
     with pytest.raises(AssertionError, match="was copied"):
         next(read_yuv_frames(path))
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({"pix_fmt": "yuv420p"}, (96, 64)),
+        ({"pix_fmt": "yuv420p10le"}, (96, 64)),
+        ({"pix_fmt": "yuv444p"}, (95, 63)),
+        ({"pix_fmt": "yuv420p", "rotation": 90}, (64, 96)),
+    ],
+)
+def test_one_block_of_planes_looks_the_same(tmp_path: Path, options: dict, size: tuple[int, int]) -> None:
+    """I420 of any layout: as plain frames have it, or converted."""
+    path = tmp_path / "video.mkv"
+    encode(path, size=size if "rotation" not in options else size[::-1], **options)
+    frame = next(iter(read_yuv_frames(path)))
+    block = frame.i420()
+    width, height = (side + side % 2 for side in size)
+    assert (block.shape, block.dtype) == ((height * 3 // 2, width), np.uint8)
+    assert block.flags.c_contiguous
+    shown = av.VideoFrame.from_ndarray(block, format="yuv420p").to_ndarray(format="rgb24")
+    difference = np.abs(shown[: size[1], : size[0]].astype(int) - frame.rgb())
+    assert difference.mean() < 6
+    if frame.is_plain:
+        np.testing.assert_array_equal(block[:height], frame.planes[0])

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from making_media import moving_pattern
-from newscaster.media import YuvFrame
+from newscaster.media import Vp8Packets, YuvFrame
 from newscaster.media.color import ColourTags, FromRgb
-from newscaster.server.fan_out import EncodedStream
+from newscaster.server.fan_out import DEFAULT_BITS, EncodedStream
 from newscaster.server.webrtc import PacketTrack
 from newscaster.synthesis.live_frame import LiveFrame
 
@@ -22,7 +23,6 @@ class Session:
     """A session whose frames the test pushes."""
 
     id = "x"
-    info = SimpleNamespace(fps=Fraction(25))
 
     def __init__(self) -> None:
         self.sinks: list[Any] = []
@@ -81,7 +81,8 @@ async def show(stream: EncodedStream, frames: list[LiveFrame]) -> None:
 def run(work: Callable[[Session, EncodedStream], Any]) -> None:
     async def inside() -> None:
         session = Session()
-        await work(session, EncodedStream(session))  # type: ignore[arg-type]
+        new_video = partial(Vp8Packets, fps=Fraction(25), bit_rate=DEFAULT_BITS)
+        await work(session, EncodedStream(session, new_video))
 
     asyncio.run(inside())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,10 @@ def test_who_watches_does_nothing_else(studio: TestClient, session: dict[str, An
     for name in ("webrtc", "viewers"):  # they reach the endpoint, which refuses the offer itself
         reply = studio.post(f"{path}/{name}", json={"type": "answer", "sdp": ""}, headers=watch)
         assert (reply.status_code, "expected an offer" in reply.json()["error"]) == (400, True)
+    playlist = studio.get(f"{path}/hls/live.m3u8", params={"token": session["watch_token"]})
+    assert playlist.status_code == 200
+    (header,) = re.findall(r'URI="(.*?)"', playlist.text)
+    assert studio.get(f"{path}/hls/{header}").status_code == 200, "its address has the token"
     for open_path in ("/", "/output/x", "/v1/health"):
         assert studio.get(open_path, params={"token": session["watch_token"]}).status_code == 200
     other = studio.post("/v1/sessions", json={}, headers=FULL).json()

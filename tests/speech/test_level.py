@@ -99,3 +99,16 @@ def test_activity_in_footage_follows_the_same_level(dbfs: float) -> None:
     assert 0.5 < usual.mean() < 0.9
     np.testing.assert_array_equal(speech_activity(at_level(audio, dbfs)), usual)
     assert not speech_activity(at_level(audio, QUIETEST_DBFS - 1)).any()
+
+
+def test_later_speech_goes_on_with_the_level() -> None:
+    """Two speeches are levelled as one: also a pause that holds the level, and one that ends it."""
+    step = 640
+    for quiet_steps in (10, 60):
+        loud, quiet = speech_like(1.0), np.zeros(quiet_steps * step, np.float32)
+        first, second = np.concatenate([loud, quiet]), 0.05 * speech_like(2.0, seed=1)
+        whole = Leveller().push(np.concatenate([first, second]))
+        leveller = Leveller()
+        leveller.push(first)
+        np.testing.assert_array_equal(leveller.successor().push(second), whole[len(first) :])
+        assert np.abs(Leveller().push(second) - whole[len(first) :]).max() > 0.1  # alone, it is raised

@@ -12,6 +12,7 @@ import pytest
 
 from fake_voices import voice_command
 from newscaster import media
+from newscaster.errors import InputError
 from newscaster.speech.voices import Reading
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.live import Live, TextSpeech
@@ -164,3 +165,94 @@ def test_a_text_ends_as_its_synthesis_does() -> None:
         speeches[1].result(1)
     assert speeches[2].cancelled()
     assert [speech.utterance for speech in speeches] == [0, 1, 2]
+
+
+def mouths(live: Live, anchor: Anchor) -> np.ndarray:
+    """Mouths (F, 57, 2) of the frames until no speech is left, from the renderer's input."""
+    shapes: list[np.ndarray] = []
+    image = live._live_renderer.image
+
+    def noted(index: int, shape: np.ndarray, *, number: int = 0) -> media.YuvFrame:
+        shapes.append(shape)
+        return image(index, shape, number=number)
+
+    live._live_renderer.image = noted  # type: ignore[method-assign]
+    for _ in live.frames(paced=False):
+        if not live.busy:
+            break
+    del live._live_renderer.image
+    return np.array(shapes)
+
+
+def test_each_speech_starts_with_the_level_of_the_one_before(anchor: Anchor) -> None:
+    """As if the user went on: otherwise its first sounds are raised like the quietest speech."""
+    loud, soft = speech_like(1.0), 0.2 * speech_like(1.0, seed=1)
+    stream = anchor.motion_stream(look_ahead_ms=200)
+    stream.push(loud)
+    continued, alone = (anchor.motion_stream(look_ahead_ms=200) for _ in range(2))
+    continued.continue_level(stream)
+    expected = np.concatenate([continued.push(soft), continued.flush()])
+    without = np.concatenate([alone.push(soft), alone.flush()])
+    assert np.abs(expected - without).max() > 1e-3
+    with anchor.live() as live:
+        live.push(loud)
+        live.flush()
+        mouths(live, anchor)
+        live.push(soft)
+        live.flush()
+        np.testing.assert_allclose(mouths(live, anchor), expected, atol=1e-6)
+
+
+def test_texts_and_pushed_audio_have_levels_of_their_own(anchor: Anchor, voice: Reading) -> None:
+    with anchor.live(style=Style(reading=voice)) as live:
+        live.say("Good evening.").result(10)
+        mouths(live, anchor)
+        live.push(0.2 * speech_like(1.0, seed=1))
+        live.flush()
+        stream = anchor.motion_stream(look_ahead_ms=200)
+        audio = (0.2 * speech_like(1.0, seed=1)).astype(np.float32)
+        expected = np.concatenate([stream.push(audio), stream.flush()])
+        np.testing.assert_allclose(mouths(live, anchor), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 3])
+def test_frames_are_made_ahead_by_a_bounded_number(anchor: Anchor, ahead: int) -> None:
+    async def run() -> None:
+        async with anchor.live() as live:
+            numbers = []
+            async for frame in live.frames_async(paced=False, ahead=ahead):
+                numbers.append(frame.number)
+                while live.counts.shown < frame.number + 1 + ahead:
+                    await asyncio.sleep(0.001)
+                for _ in range(10):  # no more of them
+                    await asyncio.sleep(0.002)
+                    assert live.counts.shown == frame.number + 1 + ahead
+                if frame.number == 5:
+                    break
+            assert numbers == [*range(6)]
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_frames_ahead_end_with_the_stream(anchor: Anchor) -> None:
+    async def run() -> list[int]:
+        numbers = []
+        async with anchor.live() as live:
+            async for frame in live.frames_async(paced=False, ahead=2):
+                numbers.append(frame.number)
+                if frame.number == 3:
+                    live.close()
+        return numbers
+
+    numbers = asyncio.run(asyncio.wait_for(run(), 60))
+    assert numbers == [*range(len(numbers))]
+    assert 4 <= len(numbers) <= 6
+
+
+def test_frames_ahead_must_be_a_number(anchor: Anchor) -> None:
+    async def run() -> None:
+        async with anchor.live() as live:
+            await anext(live.frames_async(ahead=-1))
+
+    with pytest.raises(InputError, match="ahead is -1"):
+        asyncio.run(run())

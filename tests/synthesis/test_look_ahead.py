@@ -241,3 +241,36 @@ def test_what_cannot_be_looked_ahead(wrong: object) -> None:
     message = str(raised.value)
     assert message.startswith(f"look_ahead_ms is {wrong!r}; expected a multiple of 40 from 80 to 1000")
     assert "None" in message
+
+
+@pytest.mark.parametrize("look_ahead_ms", [80, 200, 320])
+def test_skipped_steps_repeat_the_last_one_and_change_no_later_one(
+    look_ahead_ms: int, encoder: SpeechEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = speech_like(3.0)
+    pieces = [samples[first : first + 1280] for first in range(0, len(samples), 1280)]
+    whole = look_ahead("log-mel", look_ahead_ms, encoder)
+    expected = [whole.push(piece) for piece in pieces]
+    source = look_ahead("log-mel", look_ahead_ms, encoder)
+    skipped = range(15, 22)
+    with monkeypatch.context() as patch:
+        found = []
+        for number, piece in enumerate(pieces):
+            if number == skipped.start:
+                patch.setattr(source, "_run", lambda windows: pytest.fail("a network ran"))
+            if number == skipped.stop:
+                patch.undo()
+            found.append(source.push(piece, skip=number in skipped))
+    last = np.concatenate(expected[: skipped.start])[-1]
+    for number, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
+        assert ours.shape == theirs.shape
+        if number in skipped:
+            np.testing.assert_array_equal(ours, np.repeat(last[None], len(ours), axis=0))
+        else:
+            np.testing.assert_array_equal(ours, theirs)
+    assert source.flush().shape == whole.flush().shape
+
+
+def test_steps_before_any_other_are_at_rest(encoder: SpeechEncoder) -> None:
+    source = look_ahead("log-mel", 200, encoder)
+    assert (source.push(speech_like(1.0), skip=True) == 0).all()

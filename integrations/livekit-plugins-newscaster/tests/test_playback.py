@@ -89,7 +89,7 @@ def test_silence_between_segments_is_not_of_them(stage: Any) -> None:
                 await s.played()
                 await s.recorder.frames(10)
             assert s.finished == [(0.4, False)] * 3
-            assert len(s.recorder.audio) == len(s.recorder.video)
+            assert len(s.recorder.video) - len(s.recorder.audio) in (0, 1)  # the next image may be there
 
     run(test())
 
@@ -335,9 +335,10 @@ def test_silence_is_left_out_while_audio_is_late(stage: Any) -> None:
         async with stage() as s:
             await s.recorder.frames(3)
             hold_back(s, 60.0)
-            images, pieces = len(s.recorder.video), len(s.recorder.audio)
-            while len(s.recorder.video) < images + 10:
+            frames, images, pieces = s.live.counts.shown, len(s.recorder.video), len(s.recorder.audio)
+            while s.live.counts.shown < frames + 10:
                 await asyncio.sleep(0.01)
+            assert len(s.recorder.video) <= images + 1  # they wait for their audio
             assert len(s.recorder.audio) <= pieces + 1
             await s.say(audio(0.4))
             while not s.started:
@@ -367,7 +368,7 @@ def test_sixty_interruptions(stage: Any) -> None:
             assert s.live.counts.dropped == 0
             played = sum(position for position, _ in s.finished)
             assert played == pytest.approx(s.live.counts.spoken_seconds, abs=60 * FRAME)
-            assert len(s.recorder.audio) == len(s.recorder.video)
+            assert len(s.recorder.video) - len(s.recorder.audio) in (0, 1)  # the next image may be there
             total = sum(frame.samples_per_channel for frame in s.recorder.audio) / 48_000
             assert abs(total - len(s.recorder.video) * FRAME) < 0.020
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,18 +45,6 @@ class _Speech:
     """When its first audio arrived, on the clock of the pipeline in ns."""
     pushed_seconds: float = 0.0
     output_seconds: float = 0.0
-
-
-async def _ahead(live: newscaster.Live) -> AsyncIterator[newscaster.LiveFrame]:
-    """Yield the frames of a stream. The next one is made meanwhile."""
-    frames = live.frames_async()
-    coming = asyncio.ensure_future(anext(frames, None))
-    try:
-        while (frame := await coming) is not None:
-            coming = asyncio.ensure_future(anext(frames, None))
-            yield frame
-    finally:
-        coming.cancel()
 
 
 class NewscasterVideoService(AIService):
@@ -248,7 +235,7 @@ class NewscasterVideoService(AIService):
         assert self._live is not None
         await self._visible.wait()
         try:
-            async for frame in _ahead(self._live):
+            async for frame in self._live.frames_async(ahead=1):
                 if frame.image is not None:
                     image = await asyncio.to_thread(frame.image.rgb)
                     size = (image.shape[1], image.shape[0])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from newscaster.cli import live_outputs
 from newscaster.cli.renamed import RenamedOption
 from newscaster.cli.signals import StopInOrder
 from newscaster.cli.speaking import (
@@ -66,7 +67,7 @@ _PCM_BYTES = 1920
     required=True,
     metavar="ADDRESS",
     cls=SuffixOption,
-    help="Output: rtmp://, udp://, tcp://, pipe:1, or a file ({live}; .m3u8 is HLS).",
+    help="Output: rtmp://, udp://, tcp://, pipe:1, whip+https://, camera, or a file ({live}; .m3u8 is HLS).",
 )
 @click.option(
     "--format",
@@ -134,7 +135,7 @@ def live(
     """
     numpy_on_one_thread()
     import newscaster
-    from newscaster import media, provenance
+    from newscaster import media
     from newscaster.synthesis.background import Background
     from newscaster.synthesis.live_manifest import LiveManifestBuilder
     from newscaster.synthesis.options import LiveLimits
@@ -144,7 +145,7 @@ def live(
     from newscaster.synthesis.speech_input import check_rate
 
     _check_speech_or_text(speech, text, idle=idle)
-    container = media.live_container(address, format_name)
+    container = live_outputs.container_for(address, format_name)
     background = Background.of(options["background"])
     if background is not None:
         background.check_container(container, live=True)
@@ -162,20 +163,18 @@ def live(
         voice=None if reading is None else reading.voice,
         background=None if background is None else background.path,
     )
-    media.check_live_inputs(address, container, inputs)
-    if signed is not None and (sidecar := provenance.sidecar_of(signed)) is not None:
-        media.check_inputs_kept([sidecar], inputs)
+    _check_inputs(address, container, signed, inputs)
     style = style_of(reading, options)
     stream = performer.live(style=style, limits=LiveLimits(max_pending_chars=max(1, len(text or ""))))
     account = LiveManifestBuilder(rate=stream.rate, repeats=False)
-    file = media.live_file(address)
+    file = live_outputs.file_of(address)
     is_local = file is not None or media.live_pipe(address) is not None
     # Outside of StopInOrder: it may wait for standard input.
     feeding = _source(speech, text, rate, checks_all=is_local, replaces=file is not None and file.exists())
     check = _SpeechCheck(stream, "the text" if speech is None else _speech_name(speech))
     with stream, StopInOrder(native=not is_local) as stop:
         feed = _Feed(stream, feeding, ahead=text is not None)
-        media.write_live(
+        live_outputs.write(
             address,
             _observed(_items(stream, feed, stop, idle=idle), account, check),
             fps=stream.fps,
@@ -229,7 +228,7 @@ def _first_given(**options: object) -> str | None:
     return next((f"--{name}" for name, value in options.items() if value is not None), None)
 
 
-def _signed_file(address: str, container: Container, *, required_by: str | None) -> Path | None:
+def _signed_file(address: str, container: Container | None, *, required_by: str | None) -> Path | None:
     """Return the output file if it can be signed at the end, else None.
 
     Raises:
@@ -237,19 +236,37 @@ def _signed_file(address: str, container: Container, *, required_by: str | None)
     """
     from newscaster import media, provenance
 
-    file = media.live_file(address)
+    file = live_outputs.file_of(address)
     named = None if file is None else media.containers.container_of(file)
     place = None if named is None else named.manifest
-    if file is not None and place is not None and place == container.manifest:
+    if file is not None and place is not None and container is not None and place == container.manifest:
         if (sidecar := provenance.sidecar_of(file)) is not None:
             media.check_output(sidecar, suffixes=None)
         return file
     if required_by is not None:
+        form = "" if container is None else f" as {container.muxer}"
         raise InputError(
-            f"{required_by} is given, but '{media.redact_url(address)}' cannot be signed as "
-            f"{container.muxer}. {_unsigned()}. Write to such a file, or remove the option"
+            f"{required_by} is given, but '{media.redact_url(address)}' cannot be signed{form}. "
+            f"{_unsigned()}. Write to such a file, or remove the option"
         )
     return None
+
+
+def _check_inputs(
+    address: str, container: Container | None, signed: Path | None, inputs: Iterable[tuple[object, str]]
+) -> None:
+    """Check that no file that is read would be replaced.
+
+    Raises:
+        OutputError: one would be.
+    """
+    from newscaster import media, provenance
+
+    inputs = tuple(inputs)
+    if container is not None:
+        media.check_live_inputs(address, container, inputs)
+    if signed is not None and (sidecar := provenance.sidecar_of(signed)) is not None:
+        media.check_inputs_kept([sidecar], inputs)
 
 
 def _unsigned() -> str:

@@ -16,6 +16,7 @@ from newscaster.media.audio import (
 )
 from newscaster.media.audio_measure import MAX_MAGNITUDE, AudioMeasure, PeakMeter, measure_audio
 from newscaster.media.background import computed_ahead, made_ahead
+from newscaster.media.camera import is_camera, write_camera
 from newscaster.media.captions import CAPTION_SUFFIXES, Cue, Subtitles, write_captions
 from newscaster.media.channels import listening_rate, read_channels
 from newscaster.media.color import ColourTags, yuv_matrix
@@ -35,7 +36,7 @@ from newscaster.media.frame import (
 from newscaster.media.kept_tracks import KINDS, KeptTracks, Kind, open_kept_tracks
 from newscaster.media.key_sampling import read_key_frames
 from newscaster.media.label import Label, check_label_text
-from newscaster.media.packets import PACKET_SAMPLES, OpusPackets, Vp8Packets
+from newscaster.media.packets import PACKET_SAMPLES, H264Packets, OpusPackets, VideoPackets, Vp8Packets
 from newscaster.media.piped import MARK_BYTES, PipedAudio, container_named
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.reader import length_notes
@@ -58,6 +59,7 @@ from newscaster.media.stream import (
     has_room,
     record_video,
     write_fragments,
+    write_segments,
 )
 from newscaster.media.target_video import TargetVideo, cut_target, encode_target, join_targets
 from newscaster.media.video import read_frames, read_yuv_frames, yuv_notes
@@ -95,6 +97,7 @@ __all__ = [
     "FolderLease",
     "FrameCopier",
     "FrameMaker",
+    "H264Packets",
     "KeptTracks",
     "Kind",
     "Label",
@@ -113,6 +116,7 @@ __all__ = [
     "Subtitles",
     "TargetVideo",
     "VideoInfo",
+    "VideoPackets",
     "Vp8Packets",
     "YuvFrame",
     "atomic_write",
@@ -133,6 +137,7 @@ __all__ = [
     "exclusive_lock",
     "exclusive_output",
     "has_room",
+    "is_camera",
     "is_same_file",
     "is_sequence",
     "join_targets",
@@ -171,9 +176,11 @@ __all__ = [
     "sync_file",
     "to_planes",
     "to_samples",
+    "write_camera",
     "write_captions",
     "write_fragments",
     "write_live",
+    "write_segments",
     "write_video",
     "write_wav",
     "yuv_matrix",

@@ -120,6 +120,20 @@ class YuvFrame:
         """
         return _rows(self.frame.planes[plane], self.layout)
 
+    def i420(self) -> ImageU8:
+        """Return Y, U and V in one block of memory, (H * 3 / 2, W) uint8: 8-bit 4:2:0 of limited range.
+
+        Width and height are those of `padded_size`, made even. Plain frames are copied, others converted.
+        """
+        width, height = (side + side % 2 for side in self.padded_size)
+        planes: tuple[Any, ...] = self.planes
+        if not self.is_plain:
+            rgb = self.rgb()
+            padding = ((0, height - rgb.shape[0]), (0, width - rgb.shape[1]), (0, 0))
+            planes = to_planes(np.pad(rgb, padding, mode="edge"), ColourTags.for_height(height))
+        joined: ImageU8 = np.concatenate([np.asarray(plane).reshape(-1) for plane in planes])
+        return joined.reshape(-1, width)
+
     def rgb(self) -> ImageU8:
         """Return (H, W, 3) uint8 of the size shown, which the caller may modify."""
         width, height = self.size

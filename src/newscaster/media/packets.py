@@ -1,4 +1,4 @@
-"""Encoded packets of a live stream, for a library that sends them: VP8 and Opus, once for all viewers.
+"""Encoded packets of a live stream, for a library that sends them: VP8 or H.264, and Opus.
 
 `server` decides when a key frame is due, and who gets the packets.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from fractions import Fraction
 
 import numpy as np
@@ -18,6 +19,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from newscaster.media.frame import FrameCopier, YuvFrame
+from newscaster.media.writer import KEY_SECONDS, LIVE_X264
 from newscaster.types import AudioF32
 
 OPUS_RATE = 48_000
@@ -29,8 +31,8 @@ _KEY_FRAME_INTERVAL = 3000
 """Key frames come when they are asked for."""
 
 
-class Vp8Packets:
-    """Encodes frames of one size as VP8, one packet each; for one thread.
+class VideoPackets(ABC):
+    """Encodes frames of one size, one packet each; for one thread.
 
     Args:
         fps: frames per second.
@@ -67,12 +69,23 @@ class Vp8Packets:
         return packet
 
     def _open(self, width: int, height: int) -> VideoCodecContext:
-        codec = CodecContext.create("libvpx", "w")
+        codec = self._codec_context()
         codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
-        codec.bit_rate, codec.gop_size = self.bit_rate, _KEY_FRAME_INTERVAL
-        codec.time_base = self._time_base
+        codec.bit_rate, codec.time_base, codec.thread_count = self.bit_rate, self._time_base, 1
+        return codec
+
+    @abstractmethod
+    def _codec_context(self) -> VideoCodecContext:
+        """Return a new encoder, without size, bit rate and time base."""
+
+
+class Vp8Packets(VideoPackets):
+    """VP8. Key frames come when they are asked for."""
+
+    def _codec_context(self) -> VideoCodecContext:
+        codec = CodecContext.create("libvpx", "w")
+        codec.gop_size = _KEY_FRAME_INTERVAL
         codec.qmin, codec.qmax = 2, 56
-        codec.thread_count = 1
         rate = str(self.bit_rate)
         codec.options = {
             "bufsize": rate,
@@ -84,6 +97,22 @@ class Vp8Packets:
             "overshoot-pct": "15",
             "undershoot-pct": "100",
             "static-thresh": "1",
+        }
+        return codec
+
+
+class H264Packets(VideoPackets):
+    """H.264 in the baseline profile, which every WebRTC server takes. A key frame comes every two seconds."""
+
+    def _codec_context(self) -> VideoCodecContext:
+        codec = CodecContext.create("libx264", "w")
+        codec.gop_size = round(KEY_SECONDS / self._time_base)
+        codec.options = {
+            **LIVE_X264,
+            "profile": "baseline",
+            "forced-idr": "1",
+            "maxrate": str(self.bit_rate),
+            "bufsize": str(self.bit_rate // 2),
         }
         return codec
 

@@ -29,7 +29,7 @@ from newscaster.media.containers import MP4
 from newscaster.media.fragments import FragmentFile, cut_to_whole_fragments
 from newscaster.media.frame import FrameCopier, YuvFrame
 from newscaster.media.reader import reason
-from newscaster.media.writer import FILE_CRF, FILE_X264, LIVE_X264, Writer
+from newscaster.media.writer import FILE_CRF, FILE_X264, LIVE_X264, Writer, key_interval
 from newscaster.system.files import atomic_write, check_output
 from newscaster.system.os_errors import why
 from newscaster.types import AudioF32
@@ -38,6 +38,7 @@ LiveItem = tuple[YuvFrame | None, AudioF32]
 """A frame, or None if it was dropped, and its audio (n,) float32 mono."""
 
 _FRAGMENTS = {"movflags": "empty_moov+default_base_moof+frag_keyframe", "frag_duration": "200000"}
+_SEGMENTS = replace(MP4, segment_seconds=Fraction(1))
 _RECORDING = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000"}
 """A recording that breaks off loses at most its last fragment, 1 s, and the frames that x264 buffers."""
 MIN_FREE_BYTES = 64 << 20
@@ -200,6 +201,40 @@ def write_fragments(
             writer.write(image, audio)
             yield buffer.drain()
     yield buffer.drain()
+
+
+def write_segments(
+    items: Iterable[LiveItem], *, fps: Fraction, rate: int, metadata: Mapping[str, str], crf: int = 20
+) -> Iterator[tuple[bytes, float]]:
+    """Encode fragmented MP4 in segments of at most a second, each of which starts with its only key frame.
+
+    Args: as for `write_fragments`.
+
+    Yields:
+        The header (ftyp, moov) and 0; then each segment (moof, mdat), and its length in seconds.
+    """
+    frames = own_frames(items)
+    first = next(frames, None)
+    if first is None:
+        return
+    buffer = _WriteBuffer()
+    seconds = float(key_interval(fps, _SEGMENTS) / fps)
+    length = 0.0  # of the header
+    with Writer(
+        buffer,
+        first[0],
+        container=_SEGMENTS,
+        fps=fps,
+        x264={"crf": str(crf), **LIVE_X264},
+        options={"movflags": "empty_moov+default_base_moof+frag_keyframe"},
+        tags=metadata,
+        audio=(rate, 1),
+    ) as writer:
+        for image, audio in itertools.chain([first], frames):
+            writer.write(image, audio)
+            if data := buffer.drain():
+                yield data, length
+                length = seconds
 
 
 class _WriteBuffer:

@@ -1,4 +1,4 @@
-"""One encoder for all WebRTC viewers of a session: each frame is encoded once, and its packet sent to all.
+"""One encoder for all viewers of a stream over WebRTC: each frame is encoded once, its packet sent to all.
 
 A viewer starts at a key frame, and one that falls behind goes on at the next one. The bit rate follows the
 viewer with the slowest connection.
@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from newscaster import media
-from newscaster.server.session import RATE, Session
+from newscaster.server.session import RATE
 from newscaster.synthesis.live_frame import LiveFrame
 from newscaster.types import AudioF32
 
@@ -55,22 +55,36 @@ class Viewer(Protocol):
         """Handle the end of the stream."""
 
 
+class FrameSource(Protocol):
+    """A session, or another source of frames."""
+
+    id: str
+
+    def add(self, sink: EncodedStream, /) -> None:
+        """Give all frames from now on to a sink."""
+
+    def remove(self, sink: EncodedStream, /) -> None:
+        """Give it no more of them."""
+
+
 class EncodedStream:
     """The encoded frames of a session: a sink while it has viewers.
 
     Args:
         session: whose frames are encoded.
+        new_video: makes the video encoder.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: FrameSource, new_video: Callable[[], media.VideoPackets]) -> None:
         self._session = session
+        self._new_video = new_video
         self._loop = asyncio.get_running_loop()
         self._viewers: list[Viewer] = []
         self._thread: ThreadPoolExecutor | None = None
         self._restart()
 
     def _restart(self) -> None:
-        self._video = media.Vp8Packets(fps=self._session.info.fps, bit_rate=DEFAULT_BITS)
+        self._video = self._new_video()
         self._opus = media.OpusPackets()
         self._first: int | None = None
         self._pending = np.zeros(0, np.float32)

@@ -22,7 +22,8 @@ from newscaster.server.settings import Settings
 _MAC_BYTES = 16
 _SESSION = r"/v1/sessions/(?P<session>[^/]+)"
 _WATCH = (("GET", ""), ("GET", "/ice_servers"), ("POST", "/webrtc"), ("POST", "/viewers"))
-_CONTROL = (*_WATCH, ("DELETE", ""), ("POST", "/say"), ("POST", "/stop"), ("SOCKET", "/socket"))
+_HLS = "/hls/"
+_CONTROL = (("DELETE", ""), ("POST", "/say"), ("POST", "/stop"), ("SOCKET", "/socket"))
 SOCKET = "SOCKET"
 """Stands for the method of a WebSocket."""
 
@@ -66,10 +67,11 @@ class Grant:
         """Whether a request may pass. Of a session to control, the endpoint checks who has started it."""
         match = re.match(_SESSION, path)
         if match is not None:
-            what = method, path[match.end() :]
+            rest = path[match.end() :]
+            watches = (method, rest) in _WATCH or (method == "GET" and rest.startswith(_HLS))
             if self.kind is Kind.WATCH:
-                return match["session"] == self.subject and what in _WATCH
-            return what in _CONTROL
+                return match["session"] == self.subject and watches
+            return watches or (method, rest) in _CONTROL
         anchor = f"/v1/anchors/{self.subject}"
         return self.kind is Kind.EMBED and (method, path) in {
             ("GET", anchor),

@@ -1,4 +1,4 @@
-"""The endpoints of finished videos: their posters and scripts, and the verification of any video.
+"""The endpoints of videos: posters and scripts, the verification of any video, and sessions as HLS.
 
 See `api` for the rules of all endpoints.
 """
@@ -10,6 +10,7 @@ import io
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import Request, Response
 from fastapi.responses import FileResponse
@@ -17,7 +18,7 @@ from PIL import Image
 
 from newscaster import media
 from newscaster.errors import MediaError
-from newscaster.server.api_requests import VIDEO_BODY, TheStudio, new_router
+from newscaster.server.api_requests import VIDEO_BODY, TheStudio, UsedSession, new_router
 from newscaster.server.http_errors import NOT_FOUND, TOO_LARGE, RefusedError
 from newscaster.server.job_process import run_work
 from newscaster.server.job_record import VIDEO
@@ -26,6 +27,8 @@ from newscaster.server.verify_process import VerifyWork
 _POSTER_SIDE = 320
 _POSTER_QUALITY = 80
 _KEPT_POSTERS = 256
+_SEGMENT_HEADERS = {"cache-control": "max-age=60, immutable"}
+"""A cache between studio and viewers may serve segments: they never change."""
 
 router = new_router()
 
@@ -100,3 +103,23 @@ def _poster(video: Path, mtime_ns: int) -> bytes:
     image.thumbnail((_POSTER_SIDE, _POSTER_SIDE))
     image.save(file, "JPEG", quality=_POSTER_QUALITY)
     return file.getvalue()
+
+
+@router.get(
+    "/sessions/{session}/hls/live.m3u8",
+    summary="A session as HLS: the playlist. Its viewers share one encoder",
+    response_class=Response,
+)
+async def hls_playlist(session: UsedSession, request: Request, studio: TheStudio) -> Response:
+    token = request.query_params.get("token")  # players send no headers
+    query = "" if token is None else f"?token={quote(token, safe='')}"
+    return Response(await studio.hls.playlist(session, query), media_type="application/vnd.apple.mpegurl")
+
+
+@router.get(
+    "/sessions/{session}/hls/{name}",
+    summary="A file of the playlist: the header, or a segment of a second, as MP4",
+    response_class=Response,
+)
+async def hls_part(session: UsedSession, name: str, studio: TheStudio) -> Response:
+    return Response(studio.hls.part(session, name), media_type="video/mp4", headers=_SEGMENT_HEADERS)

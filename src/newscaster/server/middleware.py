@@ -127,14 +127,17 @@ class SecurityMiddleware:
         if path.startswith(EMBED):  # the pages of these origins may frame it
             framed = " ".join(["frame-ancestors 'self'", *self._settings.origins])
             own[b"content-security-policy"] = _POLICY.replace(_FRAMED, framed).encode()
-        headers = [*own.items(), (b"cache-control", b"no-cache" if is_page else b"no-store")]
+        caching = (b"cache-control", b"no-cache" if is_page else b"no-store")
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 more = []
                 if instance is not None and _chooses_studio(scope, message["status"]):
                     more = [(b"set-cookie", cookie(instance))]
-                message["headers"] = [*message.get("headers", ()), *headers, *more]
+                headers = message.get("headers", ())
+                if all(name.lower() != caching[0] for name, _ in headers):
+                    more.append(caching)
+                message["headers"] = [*headers, *own.items(), *more]
             await send(message)
 
         return send_with_headers

@@ -14,6 +14,7 @@ from typing import Any
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease
 from newscaster.server.anchor_registry import Library, UsedAnchor, merged, reading_for, voices
+from newscaster.server.hls import HlsStreams
 from newscaster.server.http_errors import CLOSING, NOT_FOUND, TOO_MANY, RefusedError
 from newscaster.server.jobs import STOPPING, JobQueue
 from newscaster.server.metrics import Metrics
@@ -80,8 +81,7 @@ class Studio:
         self.verifying = asyncio.Semaphore(1)
         self.samples_in_progress = 0
         """Samples of voices that are being spoken."""
-        self._opened = False
-        self._closing = self._draining = False
+        self._opened = self._closing = self._draining = False
         self._sweeper: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
         self.lease = FolderLease(
@@ -127,6 +127,7 @@ class Studio:
                 ) from error
             raise
         self.peers = Peers(settings.limits)
+        self.hls = HlsStreams()
         self.metrics.watch(self)
 
     @asynccontextmanager
@@ -354,6 +355,7 @@ class Studio:
             await self.recordings.finish(session)
             await session.close()
             await self.peers.hang_up(session)
+            self.hls.close(session)
         finally:
             self._used.pop(session.id).release()
         _log.info("session %s ended", session.id, extra={"session": session.id})

@@ -13,6 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import aioice.ice
@@ -28,7 +29,7 @@ from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateErr
 from aiortc.mediastreams import MediaStreamError
 
 from newscaster import media
-from newscaster.server.fan_out import EncodedStream
+from newscaster.server.fan_out import DEFAULT_BITS, EncodedStream
 from newscaster.server.http_errors import TIMED_OUT, TOO_MANY, RefusedError
 from newscaster.server.offers import read_offer
 from newscaster.server.session import RATE, Session
@@ -48,7 +49,7 @@ _NEXT_ENCODED = "_next_encoded_frame"
 _QUIET_FRAMES = 15
 _MAX_FRAMES = 2
 _MAX_PACKETS = 25
-_NOT_ANSWERABLE = (
+ANSWER_ERRORS = (
     ValueError,
     LookupError,
     AttributeError,
@@ -62,7 +63,7 @@ _NOT_ANSWERABLE = (
 """Exceptions of aiortc for a valid offer that it cannot answer."""
 
 
-class _Connection(RTCPeerConnection):
+class Connection(RTCPeerConnection):
     """A connection whose own task does not raise.
 
     aiortc connects in a task that no one awaits. The task raises if the connection is closed meanwhile or the
@@ -185,6 +186,14 @@ class AudioTrack(_Track):
         return packet
 
 
+def hook_sender(sender: RTCRtpSender, track: MediaStreamTrack, want_key_frame: Callable[[], None]) -> None:
+    """Give the sender of encoded packets what aiortc does for raw frames alone."""
+    if isinstance(track, AudioTrack):
+        track.state_levels(sender)
+    else:
+        setattr(sender, _SEND_KEY_FRAME, want_key_frame)
+
+
 class Peer:
     """One browser connected to a session: it views the encoded stream, or is a sink with its own encoder.
 
@@ -208,7 +217,7 @@ class Peer:
         self._first: int | None = None
         self._pending = np.zeros(0, np.float32)
         self._sent = 0
-        self.connection = _Connection(RTCConfiguration(iceServers=[]))  # no STUN or TURN servers
+        self.connection = Connection(RTCConfiguration(iceServers=[]))  # no STUN or TURN servers
         self.connection.on("connectionstatechange", self._changed)
         self._used = session.used()
         self._used.__enter__()
@@ -238,18 +247,11 @@ class Peer:
             if track is not None:
                 transceiver.sender.replaceTrack(track)
                 if self._uses_stream:
-                    self._hook(transceiver.sender, track)
+                    hook_sender(transceiver.sender, track, self._stream.want_key_frame)
+                    self._video_sender = transceiver.sender if track is self.images else self._video_sender
             transceiver.direction = "inactive" if track is None else "sendonly"
         await connection.setLocalDescription(await connection.createAnswer())
         return str(connection.localDescription.sdp)
-
-    def _hook(self, sender: RTCRtpSender, track: MediaStreamTrack) -> None:
-        """Give the sender of encoded packets what aiortc does for raw frames alone."""
-        if track is self.audio:
-            self.audio.state_levels(sender)
-        else:
-            self._video_sender = sender
-            setattr(sender, _SEND_KEY_FRAME, self._stream.want_key_frame)
 
     def push(self, frame: LiveFrame) -> None:
         """Send a frame. Time stamps follow the clock of the session, from the first frame sent."""
@@ -347,7 +349,8 @@ class Peers:
         """
         peers = [peer for peer in self._peers.get(session.id, ()) if not peer.is_closed]
         self._check_room(sum(peer.view_only == view_only for peer in peers), view_only)
-        stream = self._streams.get(session.id) or EncodedStream(session)
+        new_video = partial(media.Vp8Packets, fps=session.info.fps, bit_rate=DEFAULT_BITS)
+        stream = self._streams.get(session.id) or EncodedStream(session, new_video)
         self._streams[session.id] = stream
         seconds = self._limits.connect_seconds
         peer = Peer(session, stream, connect_seconds=seconds, view_only=view_only)
@@ -360,7 +363,7 @@ class Peers:
             raise RefusedError(
                 "the offer could not be answered in time. Try again", status=TIMED_OUT
             ) from None
-        except _NOT_ANSWERABLE as error:
+        except ANSWER_ERRORS as error:
             await peer.close()
             raise RefusedError(
                 f"the offer cannot be used ({error!r}). Send the SDP of an RTCPeerConnection that receives "

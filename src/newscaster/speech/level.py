@@ -70,6 +70,12 @@ class Leveller:
         self._in_step = 0  # samples of it
         self._held = 0  # steps since the last peak
 
+    def successor(self) -> Leveller:
+        """Return a leveller for later speech of the same voice: it starts with the level of this one."""
+        other = Leveller(self._envelope)
+        other._held = self._held
+        return other
+
     def push(self, samples: ArrayF32) -> ArrayF32:
         """Level (n,) float32 mono samples at 16 kHz. The result does not depend on the chunking."""
         levelled = np.empty_like(samples)

@@ -28,8 +28,9 @@ _log = logging.getLogger("newscaster.synthesis")
 
 OnSentence = Callable[[int, TimedSentence], None]
 """Called with the number of a speech, and a sentence of it with its time in the audio of that speech."""
-_LEAD_SECONDS = 0.16
-"""Silence before a text, during which the mouth opens as before any speech."""
+_LEAD_SECONDS = 0.12
+"""Silence before a text, during which the mouth opens as before any speech: with the default look-ahead, the
+gate looks ahead by so much."""
 _POLL_SECONDS = 0.25
 _FIRST_WORD = "One."
 

@@ -78,6 +78,7 @@ class LookAhead:
         self._keep = self._window - look_ahead_ms // STEP_MS
         assert len(self._kernel) // 2 <= self._window - self._keep - self._at_once
         self._held: ArrayF32 = np.zeros(self._keep * STEP_SAMPLES, np.float32)
+        self._last: ArrayF32 = np.zeros((1, int(session.outputs["coefficients"][2])), np.float32)
         self._samples = 0
         self._steps = 0
         self._flushed = False
@@ -87,8 +88,12 @@ class LookAhead:
         """Longest time from the start of a step to the last sample that it depends on."""
         return self._look_ahead_ms / 1000
 
-    def push(self, samples: ArrayF32) -> ArrayF32:
+    def push(self, samples: ArrayF32, *, skip: bool = False) -> ArrayF32:
         """Return the coefficients (t, K) that are complete with samples (n,), float32 mono at 16 kHz.
+
+        Args:
+            samples: of any length.
+            skip: repeat the last coefficients instead of running the networks; later ones are the same.
 
         Raises:
             SpeechError: the samples are of another type or shape, or not finite; or the stream was flushed.
@@ -97,7 +102,7 @@ class LookAhead:
             raise SpeechError("the stream of speech has been flushed; start a new one for more")
         check_speech(samples)
         self._samples += len(samples)
-        return self._process(samples)
+        return self._process(samples, skip=skip)
 
     def flush(self) -> ArrayF32:
         """Return the rest, with zeros after the audio: ceil(N / 640) steps in all."""
@@ -107,14 +112,15 @@ class LookAhead:
         samples = (self._window + (windows - 1) * self._at_once) * STEP_SAMPLES
         return self._process(np.zeros(max(0, samples - len(self._held)), np.float32))[:left]
 
-    def _process(self, samples: ArrayF32) -> ArrayF32:
+    def _process(self, samples: ArrayF32, *, skip: bool = False) -> ArrayF32:
         """Return the coefficients of the windows that are complete with these samples, in batches."""
         self._held = np.concatenate([self._held, samples])
         length, hop = self._window * STEP_SAMPLES, self._at_once * STEP_SAMPLES
         parts = []
         while len(self._held) >= length:
             windows = sliding_window_view(self._held, length)[::hop][:_BATCH]
-            parts.append(self._run(windows))
+            parts.append(self._repeat(len(windows)) if skip else self._run(windows))
+            self._last = parts[-1][-1:]
             self._held = self._held[len(windows) * hop :]
         self._held = self._held.copy()
         coefficients = np.concatenate(parts) if parts else self._none()
@@ -130,6 +136,10 @@ class LookAhead:
         neighbours = coefficients[:, first : first + self._at_once + len(self._kernel) - 1]
         kept = sliding_window_view(neighbours, len(self._kernel), axis=1) @ self._kernel
         return np.asarray(kept.reshape(-1, kept.shape[2]), np.float32)
+
+    def _repeat(self, windows: int) -> ArrayF32:
+        """Return the last coefficients for all steps of so many windows."""
+        return np.repeat(self._last, windows * self._at_once, axis=0)
 
     def _none(self) -> ArrayF32:
         return np.zeros((0, int(self._session.outputs["coefficients"][2])), np.float32)

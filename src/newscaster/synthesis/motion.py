@@ -136,11 +136,21 @@ class MotionStream:
         if isinstance(self._source, _WholeContext):
             self._leveller = Leveller(loud)
 
-    def push(self, samples: ArrayF32) -> ArrayF64:
+    def continue_level(self, previous: MotionStream) -> None:
+        """Start with the level of earlier speech of the same voice, before the first push.
+
+        Without it, audio gets the gain of the quietest speech until louder samples arrive.
+        """
+        assert not self._samples
+        self._leveller = previous._leveller.successor()
+
+    def push(self, samples: ArrayF32, *, skip: bool = False) -> ArrayF64:
         """Return the shapes that are complete with these samples.
 
         Args:
             samples: (n,) float32 mono at 16 kHz, n of any size.
+            skip: repeat the last coefficients instead of computing new ones, for frames that no one will see.
+                Without `look_ahead_ms` it has no effect.
 
         Returns:
             (f, 57, 2) in head units, f >= 0.
@@ -154,9 +164,14 @@ class MotionStream:
             self._samples += len(piece)
             check_speech(piece)
             piece = self._leveller.push(piece)
-            coefficients = self._smoother.push(self._source.push(piece))
+            coefficients = self._smoother.push(self._coefficients(piece, skip=skip))
             pieces.append(self._interpolator.push(self._gated.push((coefficients, piece))))
         return self._articulation.shapes(np.concatenate(pieces), self._basis)
+
+    def _coefficients(self, piece: ArrayF32, *, skip: bool) -> ArrayF32:
+        if isinstance(self._source, LookAhead):
+            return self._source.push(piece, skip=skip)
+        return self._source.push(piece)
 
     def flush(self, *, total_frames: int | None = None) -> ArrayF64:
         """Return the rest; the last step is repeated if the audio ends before the last frame.

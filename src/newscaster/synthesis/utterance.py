@@ -16,6 +16,8 @@ from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.synthesis.motion import MotionStream, frame_count
 from newscaster.types import ArrayF32, ArrayF64
 
+MAX_SECONDS_AT_ONCE = Fraction(4, 25)
+"""Motion that one piece completes, at most: a window of three steps, and one step of interpolation."""
 _PIECE_SECONDS = Fraction(2, 25)
 """Audio per call of the stream: a window of the look-ahead, so that no frame computes more than it needs."""
 
@@ -107,13 +109,16 @@ class Utterance:
         """Whether all audio and all shapes have been taken."""
         return self._finished and not self._shapes and not len(self._audio)
 
-    def shape(self) -> ArrayF64 | None:
+    def shape(self, *, skip: bool = False) -> ArrayF64 | None:
         """Return the mouth (57, 2) of the next frame, in head units.
 
         None if it needs more audio, and after the last frame.
+
+        Args:
+            skip: whether it, and those computed with it, may be repeated ones: they will not be shown.
         """
         while not self._shapes and self.has_input:
-            self._process(self._pieces.popleft() if self._pieces else None)
+            self._process(self._pieces.popleft() if self._pieces else None, skip=skip)
         return self._shapes.popleft() if self._shapes else None
 
     def audio(self, count: int) -> ArrayF32:
@@ -122,11 +127,11 @@ class Utterance:
         self._taken += len(samples)
         return np.pad(samples, (0, count - len(samples)))
 
-    def _process(self, piece: ArrayF32 | None) -> None:
+    def _process(self, piece: ArrayF32 | None, *, skip: bool) -> None:
         """Compute shapes and output audio of a piece; None: the end of the input."""
         stream = self._stream = self._stream or self._new_stream()
         if piece is not None:
-            shapes = stream.push(self._to_motion.push(piece))
+            shapes = stream.push(self._to_motion.push(piece), skip=skip)
             audio = np.clip(self._to_output.push(piece), -1.0, 1.0)
         else:
             rest = stream.push(self._to_motion.flush())

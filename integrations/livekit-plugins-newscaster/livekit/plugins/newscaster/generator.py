@@ -98,7 +98,7 @@ class NewscasterVideoGenerator(VideoGenerator):
             self._cleared.append((cancelled, seconds))
 
     async def __aiter__(self) -> AsyncIterator[rtc.VideoFrame | rtc.AudioFrame | AudioSegmentEnd]:
-        async for frame in _ahead(self._live):
+        async for frame in self._live.frames_async(ahead=1):
             audio = self._audio_frame(frame)
             ends = self._ends(frame)  # before the next frame can be on its way
             if frame.image is not None:
@@ -147,18 +147,6 @@ class NewscasterVideoGenerator(VideoGenerator):
                     left = 0.0
         self._cleared.clear()
         return ends
-
-
-async def _ahead(live: Live) -> AsyncIterator[LiveFrame]:
-    """Yield the frames of a stream. The next one is made meanwhile."""
-    frames = live.frames_async()
-    coming = asyncio.ensure_future(anext(frames, None))
-    try:
-        while (frame := await coming) is not None:
-            coming = asyncio.ensure_future(anext(frames, None))
-            yield frame
-    finally:
-        coming.cancel()
 
 
 def _mono(frame: rtc.AudioFrame) -> np.ndarray:

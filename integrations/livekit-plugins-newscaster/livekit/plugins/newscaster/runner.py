@@ -4,7 +4,8 @@ It replaces three things of `AvatarRunner`:
 
 - A playback event is sent for every segment, also if several wait at the same time, or the queue is emptied.
 - Its position is what `newscaster.Live` has output of the segment, without silence before or within it.
-- Frames are published when the stream yields them, since the stream is paced already.
+- Audio is published when the stream yields it, since the stream is paced already, and each image when its
+  audio is played.
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ from livekit.agents.utils import aio
 from livekit.agents.voice.avatar import AudioReceiver, AudioSegmentEnd, AvatarRunner
 
 from .generator import SILENT, STARTS, NewscasterVideoGenerator, SegmentEnd
+from .images import ImageSchedule
 from .log import logger
 from .segments import SegmentChannel, Segments
 
 MAX_QUEUED_SECONDS = 0.04
-"""Silence is left out while more audio than this waits to be sent: it is later than its images by as much."""
+"""Silence is left out while more audio than this waits to be sent: the avatar is later by as much."""
 QUIET = 100
 """Limit for int16 samples of silence within speech."""
 _AUDIO_QUEUE_MS = 1000
-"""More than ever waits: a full queue would hold up the images."""
+"""More than ever waits: a full queue would hold up the stream."""
+_CATCH_UP = 0.5
+"""Least distance of images that catch up, in frames."""
 _REPORT_SECONDS = 2.0
 """How long closing waits for reports."""
 _RPC_SECONDS = 0.05
@@ -62,6 +66,10 @@ class NewscasterRunner(AvatarRunner):
         audio_recv._data_ch = SegmentChannel(video_gen.segments)
         self._ends: asyncio.Queue[tuple[float, SegmentEnd]] = asyncio.Queue()
         self._ends_atask: asyncio.Task[None] | None = None
+        self._images = ImageSchedule(
+            lambda image: self._video_source.capture_frame(image),
+            min_gap_seconds=_CATCH_UP / video_gen.options.video_fps,
+        )
 
     async def start(self) -> None:
         """Start to publish and to receive audio."""
@@ -77,6 +85,7 @@ class NewscasterRunner(AvatarRunner):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._reported(), _REPORT_SECONDS)
         await super().aclose()
+        self._images.clear()
         if self._ends_atask:
             await aio.cancel_and_wait(self._ends_atask)
         for publication in (self._audio_publication, self._video_publication):
@@ -108,7 +117,7 @@ class NewscasterRunner(AvatarRunner):
                     queued = 0.0 if frame.interrupted else self._audio_source.queued_duration
                     self._ends.put_nowait((asyncio.get_running_loop().time() + queued, frame))
                 elif isinstance(frame, rtc.VideoFrame):
-                    self._video_source.capture_frame(frame)
+                    self._images.put(frame, self._audio_source.queued_duration)
                 else:
                     await self._forward_audio(frame)
         except Exception:
@@ -128,6 +137,7 @@ class NewscasterRunner(AvatarRunner):
         task = asyncio.create_task(self._audio_source.capture_frame(frame))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        await asyncio.sleep(0)  # the task starts, so that the next image counts this audio
 
     async def _report_ends(self) -> None:
         """Report each end when it has been played."""
@@ -152,6 +162,7 @@ class NewscasterRunner(AvatarRunner):
         queued = self._audio_source.queued_duration
         if queued > MAX_QUEUED_SECONDS:
             self._audio_source.clear_queue()
+            self._images.clear()
             self._generator.clear_buffer(unheard_seconds=queued)
         else:  # it fades out
             self._generator.clear_buffer()
