@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 OPSET = 18
 TOLERANCE = 0.05
-"""Maximum difference between the exported network and PyTorch's, in units of a coefficient (one standard
-deviation), or relative to the largest coefficient."""
+"""Maximum difference between a coefficient of the exported network and PyTorch's: in standard deviations of
+the training data, or relative to the largest coefficient."""
 _MAX_WEIGHT = 63.0
 _FIRST, _LAST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
