@@ -37,8 +37,8 @@ _OPERATORS = """
     Abs Add And AveragePool Cast Ceil Clip Concat Constant ConstantOfShape Conv DepthToSpace Div
     DynamicQuantizeLinear Equal Erf Exp Expand Flatten Floor Gather GatherND Gelu Gemm Greater GridSample
     Identity LayerNormalization LeakyRelu Less Log MatMul MatMulInteger Max Min Mul Neg Not Or Pad Pow
-    Reciprocal ReduceMean ReduceSum Relu Reshape Resize Round Shape Sigmoid Slice Softmax SpaceToDepth
-    Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where
+    Reciprocal ReduceMax ReduceMean ReduceSum Relu Reshape Resize Round Shape Sigmoid Slice Softmax
+    SpaceToDepth Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze Where
 """
 OPERATORS = frozenset(_OPERATORS.split())
 """Of the domain ai.onnx: the operators of newscaster's exports, and similar ones. None has a subgraph, reads

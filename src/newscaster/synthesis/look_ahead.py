@@ -128,10 +128,15 @@ class LookAhead:
         return coefficients
 
     def _run(self, windows: ArrayF32) -> ArrayF32:
-        """Return coefficients (B * steps, K) of windows (B, n)."""
+        """Return coefficients (B * steps, K) of windows (B, n).
+
+        The network runs window by window: it quantises to steps that the largest values of a call set.
+        """
         features = extract_windows(windows, self._features, self._encoder)
-        shape = (*features.shape[:2], int(self._session.outputs["coefficients"][2]))
-        coefficients = self._session.run_one("coefficients", shape, features=features)
+        shape = (1, features.shape[1], int(self._session.outputs["coefficients"][2]))
+        coefficients = np.concatenate(
+            [self._session.run_one("coefficients", shape, features=window[None]) for window in features]
+        )
         first = self._keep - len(self._kernel) // 2
         neighbours = coefficients[:, first : first + self._at_once + len(self._kernel) - 1]
         kept = sliding_window_view(neighbours, len(self._kernel), axis=1) @ self._kernel

@@ -216,7 +216,7 @@ class _WholeContext:
     ::
 
         held     |-- context --|------ new ------|-- context --|
-        output                 |=================|              when `new` has chunk_steps, or at the end
+        output                 |=================|              `new` has chunk_steps, or fewer at the end
     """
 
     def __init__(
@@ -245,22 +245,35 @@ class _WholeContext:
         return self._features.spec.delay_seconds + context
 
     def push(self, samples: ArrayF32) -> ArrayF32:
-        """Return coefficients (t, K) of the steps whose context is complete with these samples (n,)."""
+        """Return coefficients (t, K) of the chunks whose context is complete with these samples (n,)."""
         self._held = np.concatenate([self._held, self._features.push(samples)])
-        if len(self._held) - self._context - self._done < self._chunk:
-            return np.zeros((0, self._size), np.float32)
-        return self._run(len(self._held) - self._context)
+        return self._complete()
 
     def flush(self) -> ArrayF32:
         """Return the coefficients of the remaining steps."""
         self._held = np.concatenate([self._held, self._features.flush()])
+        before = self._complete()
         if len(self._held) == self._done:
-            return np.zeros((0, self._size), np.float32)
-        return self._run(len(self._held))
+            return before
+        return np.concatenate([before, self._run(len(self._held) - self._done, after=0)])
 
-    def _run(self, until: int) -> ArrayF32:
-        shape = (1, len(self._held), self._size)
-        coefficients = self._session.run_one("coefficients", shape, features=self._held[None])[0]
+    def _complete(self) -> ArrayF32:
+        """Return the coefficients of complete chunks.
+
+        All chunks have the same steps, however the audio was cut: the network quantises to steps that the
+        largest values of a call set.
+        """
+        parts = [np.zeros((0, self._size), np.float32)]
+        while len(self._held) - self._context - self._done >= self._chunk:
+            parts.append(self._run(self._chunk, after=self._context))
+        return np.concatenate(parts)
+
+    def _run(self, new: int, *, after: int) -> ArrayF32:
+        """Return the coefficients of `new` steps, computed with `after` steps of context after them."""
+        until = self._done + new
+        features = self._held[: until + after]
+        shape = (1, len(features), self._size)
+        coefficients = self._session.run_one("coefficients", shape, features=features[None])[0]
         steps = slice(self._done, until)
         keep = max(0, until - self._context)
         self._held, self._done = self._held[keep:].copy(), until - keep

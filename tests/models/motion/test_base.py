@@ -12,6 +12,7 @@ from newscaster.errors import InputError
 from newscaster.face.mouth_basis import MouthBasis
 from newscaster.face.topology import MOUTH_POINTS
 from newscaster.models.motion.base import BaseMotion, load_base_motion, save_base_motion
+from newscaster.models.motion.export import TOLERANCE
 from newscaster.models.motion.network import MotionConfig, MotionNetwork
 from newscaster.speech.features import FeatureSpec
 from newscaster.synthesis.base_motion import base_motion, load_motion
@@ -35,7 +36,7 @@ def test_comes_back_as_it_was_stored(tmp_path) -> None:
     graph = path.with_suffix(".onnx").read_bytes()
     same = load_motion(path.read_bytes(), graph)
     computed = same.session.run_one("coefficients", (1, 20, 4), features=audio.numpy())
-    assert np.allclose(computed, again.network.eval()(audio).detach().numpy(), atol=1e-5)
+    assert np.allclose(computed, again.network.eval()(audio).detach().numpy(), atol=TOLERANCE)
     assert (same.context_steps, same.features) == (network.config.context_steps, features)
 
 
@@ -62,9 +63,10 @@ def test_the_package_computes_the_same_without_pytorch() -> None:
     features = torch.randn(1, 90, base.features.width) * network.feature_deviation + network.feature_mean
     expected = network(features).detach().numpy()
     computed = same.session.run_one("coefficients", expected.shape, features=features.numpy())
-    assert np.abs(computed - expected).max() < 1e-4 * np.abs(expected).max()
+    assert np.abs(computed - expected).max() < TOLERANCE
+    assert (computed - expected).std() < 0.02 * expected.std()
     assert same.features == base.features
     assert same.context_steps == network.config.context_steps
     np.testing.assert_array_equal(same.basis.components, base.basis.components)
     graph = resources.files("newscaster").joinpath("data/base_motion.onnx").read_bytes()
-    assert len(graph) < 10_000  # no weights
+    assert len(graph) < 20_000  # no weights

@@ -21,6 +21,7 @@ from newscaster.models.motion.data import (
     motion_clip,
     motion_loss,
 )
+from newscaster.models.motion.export import TOLERANCE
 from newscaster.models.motion.network import MotionConfig, MotionNetwork
 from newscaster.models.motion.speaker import motion_errors
 from newscaster.models.motion.task import train_motion
@@ -175,7 +176,7 @@ def test_the_export_computes_the_same_at_any_length(smoothing: float) -> None:
     for steps in (1, 7, 200):
         features = torch.randn(2, steps, WIDTH)
         found = session.run(features=features.numpy())["coefficients"]
-        assert np.allclose(found, net(features).detach().numpy(), atol=1e-4)
+        assert np.allclose(found, net(features).detach().numpy(), atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("fps", [Fraction(25), Fraction(30), Fraction(30000, 1001), Fraction(60)])
