@@ -229,7 +229,8 @@ base: setup  ## train the base motion network
 		$(TOGETHER) $(if $(SHARDS),--shards $(SHARDS),$(BASE_MOTION_FOOTAGE))
 
 BASE_MOTION_FOOTAGE = --person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt --check-person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/test.txt \
-	--people $(DATA)/speakers/train:tools/base_people.txt --check-people $(DATA)/speakers/test
+	--people $(DATA)/people/clips $(DATA)/speakers/train:tools/base_people.txt --of-others 0.5 \
+	--check-people $(DATA)/speakers/test
 
 # Footage of many people, one in each file; see tools/train_base_renderer.py. It can be stopped, and resumes. About an hour on
 # one core. The people of the benchmarks are measured only.

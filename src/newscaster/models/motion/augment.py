@@ -32,7 +32,7 @@ def augment_audio(
     """
     pace = float(rng.choice(_PACES))
     audio = with_level(with_noise(with_room(with_tone(at_pace(speech, pace), rng), rng), rng), rng)
-    late = int(rng.integers(0, MOTION_HZ))
+    late = int(rng.integers(0, max(1, round(features.windowing.hop_seconds * MOTION_HZ))))
     later = np.concatenate([np.zeros(late * STEP_SAMPLES, np.float32), audio])
     matrix = extract(later, features, encoder)[late:].astype(np.float16)
     position = np.arange(min(len(matrix), int((len(clip.shapes) - 1) * pace) + 1)) / pace
