@@ -15,6 +15,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from newscaster.formats.anchor import AnchorFile
+from newscaster.prepare.clips import PHOTO_SUFFIXES
 from newscaster.server import jobs as jobs_module
 from newscaster.server.photo_process import PhotoWork, photo_suffix
 from newscaster.still.head_motion import HeadMotion
@@ -146,4 +147,4 @@ def test_a_job_is_cancelled_and_reports_its_progress(
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
 def test_the_kind_follows_from_the_first_bytes(kind: str) -> None:
     suffix = photo_suffix(encoded(np.zeros((8, 8, 3), np.uint8), kind)[:12])
-    assert suffix in photo_anchor.PHOTO_SUFFIXES
+    assert suffix in PHOTO_SUFFIXES

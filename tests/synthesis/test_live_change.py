@@ -126,7 +126,7 @@ def test_a_change_of_the_mouth_applies_within_a_text(anchor: Anchor, voice: Fake
     def new_stream() -> MotionStream:
         stream = anchor.motion_stream(articulation=Articulation(openness=0.5), look_ahead_ms=320)
         push = stream.push
-        stream.push = lambda samples: pushed_samples.append(len(samples)) or push(samples)  # type: ignore
+        stream.push = lambda samples, **how: pushed_samples.append(len(samples)) or push(samples, **how)  # type: ignore
         return stream
 
     with anchor.live(style=Style(reading=Reading()), limits=LiveLimits(prefetch_seconds=2.0)) as live:

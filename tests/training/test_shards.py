@@ -279,7 +279,7 @@ def test_the_base_renderer_streams_frames_of_all_sides() -> None:
         start=BlendingUNet(ReferenceConfig(channels=(8, 12))),
         training=BaseTraining(batch=4),
     )
-    task.join(ALONE)
+    task.processes = ALONE
     sizes = []
     for step, batch in enumerate(
         itertools.islice(task.batches(itertools.count(), seed=0, maker=WHOLE, history=()), 4)
