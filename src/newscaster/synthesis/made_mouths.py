@@ -37,14 +37,15 @@ def missing_shapes(seen: ArrayFloat, basis: MouthBasis, *, max_count: int) -> Ar
         max_count: of mouths.
 
     Returns:
-        Mouths that are wider open than those of the video; no mouths if the video has enough of them.
+        Mouths that are wider open than those of the video, or more closed; no mouths if the video has enough
+        of open ones.
     """
     shapes = natural_shapes(basis)
     wide = opening(shapes)
-    widest = float(np.percentile(opening(seen), _SEEN_PERCENT))
+    narrowest, widest = np.percentile(opening(seen), [100 - _SEEN_PERCENT, _SEEN_PERCENT])
     if widest >= _ENOUGH * np.percentile(wide, _WIDE_PERCENT):
         return shapes[:0]
-    missing = shapes[wide > widest]
+    missing = shapes[(wide > widest) | (wide < narrowest)]
     return np.asarray(missing[spread_mouths(missing, max_count)])
 
 

@@ -25,7 +25,9 @@ from newscaster.face.geometry import eye_distance
 from newscaster.face.head_pose import Head, Poses
 from newscaster.face.mouth_basis import (
     MouthBasis,
+    closed_shape,
     extreme_shapes,
+    is_moving,
     mouth_shapes,
     opening,
     place_mouth,
@@ -123,7 +125,10 @@ def person_of_video(
     motion = base_motion()
     known = _KnownFace.of(track, name)
     shapes = known.shapes
-    basis = motion.basis.with_mean(rest_shape(shapes))
+    rest = rest_shape(shapes)
+    if not is_moving(opening(shapes)):  # parted lips may be all that it shows
+        rest = closed_shape(rest, motion.basis)
+    basis = motion.basis.with_mean(rest)
     mask = known.mask(basis)
     face = AnchorFace(
         basis=basis,
@@ -142,7 +147,7 @@ def person_of_video(
         target,
         known,
         count=count - MAX_BASES * len(missing),
-        rest=basis.mean,
+        rest=rest,
         missing=missing,
         plain=plain,
         cache=folder,
