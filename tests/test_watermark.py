@@ -231,6 +231,16 @@ def test_a_new_mark_over_one_in_luma(tmp_path: Path) -> None:
     assert found.id == "5eed1e"
 
 
+def test_two_marks_of_like_strength_have_no_id(tmp_path: Path) -> None:
+    """As in a dub of a marked video: parts of both would give an id that is neither's."""
+    other = "9" * 64
+    for seed in range(3):
+        made = marked(marked(images(seed=seed)), other)
+        found = find_mark(written(tmp_path / f"{seed}.mp4", made, crf=18))
+        assert found is not None
+        assert found.id in (None, id_of(IDENTITY), id_of(other))
+
+
 @pytest.mark.parametrize("pixels", ["yuv422p", "yuv444p", "yuv420p10le", "yuvj420p"])
 @pytest.mark.parametrize("turned", [False, True])
 def test_other_layouts_and_turned_frames(pixels: str, turned: bool) -> None:

@@ -51,6 +51,8 @@ FALSE_ALARMS = 1e-6
 """False positive rate per piece."""
 _ID_ERRORS = 1e-3
 """Rate of id parts that are read from pure noise."""
+_SECOND_MARK = 0.6
+"""Score of another id's part over that of the best one, from which on either may be the right one."""
 _FRAMES_PER_SECOND = 5
 _SAMPLES = 2 * CELLS
 """Samples of the torus along each side: two for a cell, or shifts by half a cell would be missed."""
@@ -270,13 +272,29 @@ def _at_origin(piece: ArrayF32, lock: Lock) -> npt.NDArray[np.complex128]:
 
 
 def _id_of(phases: list[npt.NDArray[np.complex128]]) -> str | None:
-    """Read the parts of the id from all pieces; their common noise is measured, not assumed."""
+    """Read the parts of the id from all pieces; their common noise is measured, not assumed.
+
+    None if they are unreadable, or if there is a second mark of like strength, as in a dub of a marked video:
+    parts of both would give an id that is neither's.
+    """
     threshold_sigmas = -NormalDist().inv_cdf(_ID_ERRORS / CELLS**2)
     places = []
     for part in range(ID_PARTS):
         pattern = _spectrum(part_signs(part))
         scores = np.sum([_correlated(piece_phases, pattern, CELLS) for piece_phases in phases], axis=0)
-        if scores.max() < threshold_sigmas * scores.std():
+        least = threshold_sigmas * scores.std()
+        first, second = _two_best(scores)
+        if scores.flat[first] < least or second > max(least, _SECOND_MARK * scores.flat[first]):
             return None
-        places.append(int(scores.argmax()))
+        places.append(first)
     return id_at(places)
+
+
+def _two_best(scores: ArrayF64) -> tuple[int, float]:
+    """Return the place with the best score (CELLS, CELLS), and the best score that is not beside it."""
+    first = int(scores.argmax())
+    others = scores.copy()
+    around = np.arange(-1, 2)
+    down, across = np.unravel_index(first, scores.shape)
+    others[np.ix_((down + around) % CELLS, (across + around) % CELLS)] = -np.inf
+    return first, float(others.max())
