@@ -67,6 +67,13 @@ def test_methods_that_are_not_accepted(studio: TestClient) -> None:
     assert reply.json() == {"error": "'/v1/anchors' does not accept DELETE; it accepts GET"}
 
 
+@pytest.mark.parametrize("body", ["", "{", '{"anchor": }', "anchor"])
+def test_a_body_that_is_not_json(studio: TestClient, body: str) -> None:
+    reply = studio.post("/v1/sessions", content=body or " ", headers={"Content-Type": "application/json"})
+    assert reply.status_code == 422
+    assert reply.json()["error"].startswith("the body is not JSON (at character ")
+
+
 def test_a_session(studio: TestClient) -> None:
     reply = studio.post("/v1/sessions", json={"look_ahead_ms": 120, "openness": 1.2, "background": "#336699"})
     assert reply.status_code == 201

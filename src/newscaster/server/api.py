@@ -361,6 +361,9 @@ def of_validation(errors: Any) -> str:
     """Return pydantic's errors as one sentence."""
     messages = []
     for error in errors:
+        if error["type"] == "json_invalid":
+            place, why = error["loc"][-1], error["ctx"]["error"]
+            return f"the body is not JSON (at character {place}: {why}). Send a JSON object"
         field = ".".join(str(part) for part in error["loc"] if part not in ("body", "query")) or "the request"
         messages.append(f"{field}: {error['msg']}")
     return "; ".join(messages)
