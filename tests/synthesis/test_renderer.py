@@ -69,6 +69,25 @@ def test_only_the_crop_changes(target: Target) -> None:
     assert not changed[: int(corners[:, 1].min())].any()
 
 
+@pytest.mark.parametrize("hue", [(128, 128), (120, 139)])
+def test_mouths_of_black_and_white_video_have_no_colour(target: Target, hue: tuple[int, int]) -> None:
+    given = list(jobs(target, 2))
+    for job in given:
+        for plane, value in zip(job.frame.image.planes[1:], hue, strict=True):
+            plane[:] = value
+    before = [job.frame.image.planes[0].copy() for job in given]
+    for luma, image in zip(before, renderer().render(iter(given)), strict=True):
+        assert (image.planes[0] != luma).any()
+        assert all((plane == value).all() for plane, value in zip(image.planes[1:], hue, strict=True))
+
+
+def test_mouths_of_colour_video_have_colour(target: Target) -> None:
+    (image,) = renderer().render(jobs(target, 1))
+    assert any(
+        (a != b).any() for a, b in zip(image.planes[1:], target.frame(0).image.planes[1:], strict=True)
+    )
+
+
 def test_jobs_are_consumed_no_faster_than_frames(target: Target) -> None:
     taken = 0
 

@@ -20,7 +20,7 @@ from newscaster.errors import AnchorError
 from newscaster.face.grain import Grain
 from newscaster.face.landmark_map import CHANNELS, draw_landmark_map
 from newscaster.inference import Session
-from newscaster.media import YuvFrame, computed_ahead, made_ahead
+from newscaster.media import Plane, YuvFrame, computed_ahead, made_ahead
 from newscaster.synthesis.compositing import composite
 from newscaster.synthesis.target import TargetFrame
 from newscaster.system.cpu import usable_cores
@@ -31,6 +31,9 @@ BATCH = 2
 JOBS_AHEAD = 8
 """Frames decoded before a worker is free: decoding from a keyframe takes a while."""
 _MAX_WORKERS = 8
+_HUE_STEP = 16
+_SAME_HUE = 1
+"""Largest difference of every 16th sample of chroma, in 8-bit values, in black and white video."""
 
 
 def default_workers() -> int:
@@ -110,7 +113,11 @@ class Renderer(ABC):
 
     def _finish(self, batch: list[Job]) -> list[YuvFrame]:
         if visible := [job for job in batch if job.blend_weight > 0 and job.frame.placement is not None]:
+            hues = [(job.frame.image, _hue(job.frame.image)) for job in visible]
             self._render_frames(visible)
+            for image, hue in hues:
+                for plane, kept in zip(image.planes[1:], hue, strict=False):
+                    plane[:] = kept
         return [job.frame.image for job in batch]
 
     def _render_frames(self, batch: list[Job]) -> None:
@@ -123,6 +130,18 @@ class Renderer(ABC):
                 corner=self.corner,
                 blend_weight=job.blend_weight,
             )
+
+
+def _hue(image: YuvFrame) -> tuple[Plane, ...]:
+    """Return copies of U and V if they are constant, as in black and white video; otherwise nothing.
+
+    Mouths of a person who was filmed in colour then get that hue, too.
+    """
+    planes = image.planes[1:]
+    difference = _SAME_HUE << (image.layout.depth - 8)
+    if any(np.ptp(plane[::_HUE_STEP, ::_HUE_STEP]) > difference for plane in planes):
+        return ()
+    return tuple(plane.copy() for plane in planes)
 
 
 class MapRenderer(Renderer):
