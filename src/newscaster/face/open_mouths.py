@@ -90,7 +90,8 @@ def opened_mouths(
         pixels_per_unit: pixels of the crop per IOD.
     """
     side = len(photo)
-    light, monochrome = white_light(photo, mouth), is_monochrome(photo)
+    monochrome = is_monochrome(photo)
+    light = white_light(photo, mouth, monochrome=monochrome)
     crops = []
     for place in points:
         moved = moved_mouth(photo, mouth, place)
@@ -191,7 +192,7 @@ def _line_between(mouth: ArrayFloat, side: int) -> ArrayF64:
     return np.asarray(np.interp(np.arange(side) + 0.5, middle[order, 0], middle[order, 1]))
 
 
-def white_light(crop: ImageU8, mouth: ArrayFloat) -> ArrayF64:
+def white_light(crop: ImageU8, mouth: ArrayFloat, *, monochrome: bool = False) -> ArrayF64:
     """Return the light at the mouth of a crop (S, S, 3), (3,): 255 times a reflectance of 1; a guess.
 
     Skin reflects at most four fifths of the light, dark skin less: its highlights tell. The colour of the
@@ -205,7 +206,7 @@ def white_light(crop: ImageU8, mouth: ArrayFloat) -> ArrayF64:
     skin = pixels.mean(axis=0)
     brightest = max(skin.max() / _MAX_REFLECTANCE, _HIGHLIGHTS * np.percentile(pixels.max(axis=1), 98))
     colour = np.maximum(skin, 1) / np.exp(np.log(np.maximum(skin, 1)).mean())
-    if is_monochrome(crop):
+    if monochrome:
         return np.asarray(min(brightest, 255) * colour / colour.max())
     tint = (colour / _SKIN) ** _TINT
     return np.asarray(min(brightest, 255) * tint / (tint * ENAMEL / ENAMEL.max()).max())

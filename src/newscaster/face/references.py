@@ -54,15 +54,19 @@ def spread_mouths(points: ArrayFloat, count: int) -> ArrayI64:
     known = np.flatnonzero(np.isfinite(points).all(axis=(1, 2)))
     if len(known) <= count:
         return known
-    shapes = points[known].reshape(len(known), -1).astype(np.float64)
-    first = int(np.argmin(((shapes - np.median(shapes, axis=0)) ** 2).sum(axis=1)))
-    chosen = [first]
-    nearest = ((shapes - shapes[first]) ** 2).sum(axis=1)
-    while len(chosen) < count:
+    return np.sort(known[spread_rows(points[known].reshape(len(known), -1), count)])
+
+
+def spread_rows(rows: ArrayFloat, count: int) -> ArrayI64:
+    """Return the numbers of at most ``count`` of the rows (N, D), as :func:`spread_mouths` chooses them."""
+    rows = rows.astype(np.float64)
+    chosen = [int(np.argmin(((rows - np.median(rows, axis=0)) ** 2).sum(axis=1)))]
+    nearest = ((rows - rows[chosen[0]]) ** 2).sum(axis=1)
+    while len(chosen) < min(count, len(rows)):
         farthest = int(np.argmax(nearest))
         chosen.append(farthest)
-        nearest = np.minimum(nearest, ((shapes - shapes[farthest]) ** 2).sum(axis=1))
-    return np.sort(known[chosen])
+        nearest = np.minimum(nearest, ((rows - rows[farthest]) ** 2).sum(axis=1))
+    return np.array(chosen, np.int64)
 
 
 def nearest_references(mouth: ArrayFloat, references: ArrayFloat, count: int = COUNT) -> ArrayI64:

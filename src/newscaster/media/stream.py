@@ -37,7 +37,9 @@ from newscaster.types import AudioF32
 LiveItem = tuple[YuvFrame | None, AudioF32]
 """A frame, or None if it was dropped, and its audio (n,) float32 mono."""
 
-_FRAGMENTS = {"movflags": "empty_moov+default_base_moof+frag_keyframe", "frag_duration": "200000"}
+_WHOLE_FRAGMENTS = {"movflags": "empty_moov+default_base_moof+frag_keyframe"}
+"""A fragment begins at each key frame."""
+_FRAGMENTS = {**_WHOLE_FRAGMENTS, "frag_duration": "200000"}
 _SEGMENTS = replace(MP4, segment_seconds=Fraction(1))
 _RECORDING = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000"}
 """A recording that breaks off loses at most its last fragment, 1 s, and the frames that x264 buffers."""
@@ -226,7 +228,7 @@ def write_segments(
         container=_SEGMENTS,
         fps=fps,
         x264={"crf": str(crf), **LIVE_X264},
-        options={"movflags": "empty_moov+default_base_moof+frag_keyframe"},
+        options=_WHOLE_FRAGMENTS,
         tags=metadata,
         audio=(rate, 1),
     ) as writer:

@@ -12,7 +12,7 @@ import numpy as np
 
 from newscaster.face.mouth_basis import MouthBasis, opening
 from newscaster.face.open_mouths import natural_shapes, opened_mouths
-from newscaster.face.references import References, spread_mouths
+from newscaster.face.references import References, spread_mouths, spread_rows
 from newscaster.types import ArrayF64, ArrayFloat, ArrayI64
 
 MAX_BASES = 3
@@ -92,15 +92,8 @@ def with_made_mouths(
 
 
 def _bases(references: References) -> ArrayI64:
-    """Return the numbers of closed mouths whose heads are turned differently, greedily."""
+    """Return the numbers of closed mouths whose heads are turned differently."""
     assert references.angles is not None
     order = np.argsort(opening(references.points), kind="stable")
     closed = order[: max(1, round(_CLOSED_FRACTION * len(order)))]
-    angles = references.angles[closed].astype(np.float64)
-    chosen = [int(np.argmin(((angles - np.median(angles, axis=0)) ** 2).sum(axis=1)))]
-    nearest = ((angles - angles[chosen[0]]) ** 2).sum(axis=1)
-    while len(chosen) < min(MAX_BASES, len(closed)):
-        farthest = int(np.argmax(nearest))
-        chosen.append(farthest)
-        nearest = np.minimum(nearest, ((angles - angles[farthest]) ** 2).sum(axis=1))
-    return np.asarray(closed[chosen])
+    return np.asarray(closed[spread_rows(references.angles[closed], MAX_BASES)])
