@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import itertools
 import os
 import threading
@@ -16,6 +17,7 @@ from newscaster import media
 from newscaster.errors import MediaError, OutputError
 from newscaster.media import stream as stream_module
 from newscaster.media.fragments import FragmentFile
+from newscaster.safety.bmff import boxes
 
 FPS = Fraction(25)
 RATE = 48_000
@@ -183,6 +185,30 @@ def test_fragments_come_as_they_are_made(images: list[media.YuvFrame], tmp_path:
     path.write_bytes(data)
     assert len(list(media.read_frames(path))) == 13
     assert media.measure_audio(path).seconds > 0.45
+
+
+@pytest.mark.parametrize("frames", [1, 24, 25, 26, 27, 49, 50, 51, 60])
+def test_segments_hold_all_frames(images: list[media.YuvFrame], tmp_path: Path, frames: int) -> None:
+    (header, none), *segments = media.write_segments(
+        long_stream(images, frames), fps=FPS, rate=RATE, metadata={}
+    )
+    assert none == 0
+    assert [box.kind for box in boxes(io.BytesIO(header))] == [b"ftyp", b"moov"]
+    assert [seconds * 25 for _, seconds in segments] == [
+        min(25, frames - start) for start in range(0, frames, 25)
+    ]
+    path = tmp_path / "x.mp4"
+    for data, seconds in segments:  # each is decoded without the others
+        assert [box.kind for box in boxes(io.BytesIO(data))] == [b"moof", b"mdat"]
+        path.write_bytes(header + data)
+        assert len(list(media.read_frames(path))) == seconds * 25
+    path.write_bytes(header + b"".join(data for data, _ in segments))
+    assert len(list(media.read_frames(path))) == frames
+    assert abs(media.measure_audio(path).seconds - frames / 25) < 0.05
+
+
+def test_no_frames_have_no_segments() -> None:
+    assert not list(media.write_segments(iter(()), fps=FPS, rate=RATE, metadata={}))
 
 
 def test_one_frame_in_several_encoders_at_once(images: list[media.YuvFrame]) -> None:

@@ -10,6 +10,7 @@ Handles fragments, and a full disk. Leaves clients, and those that are too slow,
 
 from __future__ import annotations
 
+import io
 import itertools
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,6 +31,7 @@ from newscaster.media.fragments import FragmentFile, cut_to_whole_fragments
 from newscaster.media.frame import FrameCopier, YuvFrame
 from newscaster.media.reader import reason
 from newscaster.media.writer import FILE_CRF, FILE_X264, LIVE_X264, Writer, key_interval
+from newscaster.safety.bmff import boxes
 from newscaster.system.files import atomic_write, check_output
 from newscaster.system.os_errors import why
 from newscaster.types import AudioF32
@@ -40,6 +42,8 @@ LiveItem = tuple[YuvFrame | None, AudioF32]
 _WHOLE_FRAGMENTS = {"movflags": "empty_moov+default_base_moof+frag_keyframe"}
 """A fragment begins at each key frame."""
 _FRAGMENTS = {**_WHOLE_FRAGMENTS, "frag_duration": "200000"}
+_SEGMENT_FRAGMENTS = {"movflags": _WHOLE_FRAGMENTS["movflags"] + "+skip_trailer"}
+"""No index of random access (mfra), which would follow the last fragment."""
 _SEGMENTS = replace(MP4, segment_seconds=Fraction(1))
 _RECORDING = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000"}
 """A recording that breaks off loses at most its last fragment, 1 s, and the frames that x264 buffers."""
@@ -184,25 +188,9 @@ def write_fragments(
         The bytes of each frame: a header (ftyp, moov), then fragments (moof, mdat) of 0.2 s, with a
         key frame every two seconds.
     """
-    frames = own_frames(items)
-    first = next(frames, None)
-    if first is None:
-        return
-    buffer = _WriteBuffer()
-    with Writer(
-        buffer,
-        first[0],
-        container=MP4,
-        fps=fps,
-        x264={"crf": str(crf), **LIVE_X264},
-        options=_FRAGMENTS,
-        tags=metadata,
-        audio=(rate, 1),
-    ) as writer:
-        for image, audio in itertools.chain([first], frames):
-            writer.write(image, audio)
-            yield buffer.drain()
-    yield buffer.drain()
+    writer = partial(Writer, container=MP4, fps=fps, options=_FRAGMENTS, tags=metadata, audio=(rate, 1))
+    for data, _ in _encode(items, writer, crf=crf):
+        yield data
 
 
 def write_segments(
@@ -213,30 +201,42 @@ def write_segments(
     Args: as for `write_fragments`.
 
     Yields:
-        The header (ftyp, moov) and 0; then each segment (moof, mdat), and its length in seconds.
+        The header (ftyp, moov) and 0; then each segment (moof, mdat), and its length in seconds. The last
+        segment may be shorter than the others.
     """
+    writer = partial(Writer, container=_SEGMENTS, fps=fps, options=_SEGMENT_FRAGMENTS, tags=metadata)
+    longest = key_interval(fps, _SEGMENTS) / fps
+    start: Fraction | None = None  # of the next segment; None before the header
+    for data, seconds in _encode(items, partial(writer, audio=(rate, 1)), crf=crf):
+        for part in _split_at_fragments(data):
+            if start is None:
+                start = Fraction(0)
+                yield part, 0.0
+            else:
+                yield part, float(min(longest, seconds - start))
+                start += longest
+
+
+def _encode(
+    items: Iterable[LiveItem], open_writer: Callable[..., Writer], *, crf: int
+) -> Iterator[tuple[bytes, Fraction]]:
+    """Yield the bytes that each frame adds, then those of the end, and the duration of the frames so far."""
     frames = own_frames(items)
     first = next(frames, None)
     if first is None:
         return
     buffer = _WriteBuffer()
-    seconds = float(key_interval(fps, _SEGMENTS) / fps)
-    length = 0.0  # of the header
-    with Writer(
-        buffer,
-        first[0],
-        container=_SEGMENTS,
-        fps=fps,
-        x264={"crf": str(crf), **LIVE_X264},
-        options=_WHOLE_FRAGMENTS,
-        tags=metadata,
-        audio=(rate, 1),
-    ) as writer:
+    with open_writer(buffer, first[0], x264={"crf": str(crf), **LIVE_X264}) as writer:
         for image, audio in itertools.chain([first], frames):
             writer.write(image, audio)
-            if data := buffer.drain():
-                yield data, length
-                length = seconds
+            yield buffer.drain(), writer.seconds
+    yield buffer.drain(), writer.seconds
+
+
+def _split_at_fragments(data: bytes) -> list[bytes]:
+    """Cut whole boxes before each fragment: the end of a stream may have two."""
+    starts = [box.start for box in boxes(io.BytesIO(data)) if box.kind == b"moof" or box.start == 0]
+    return [data[start:end] for start, end in itertools.pairwise([*starts, len(data)])]
 
 
 class _WriteBuffer:
