@@ -45,6 +45,7 @@ CROSS_CUTTING = {
     "test_standard_streams",
     "test_supply_chain",
     "test_validity",
+    "test_work_folders",
     "test_yuv_frames",
 }
 """Files whose tests are of several modules, or of none."""

@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from train_base_motion import footage
+from work_folder import work_folder
 
 from newscaster.consent import Consent
 from newscaster.errors import DatasetError
@@ -279,6 +280,12 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--seed", type=int, default=0, help="of the motion")
     given = parser.parse_args()
+    with work_folder(given.work, what="tool"):
+        make(given)
+
+
+def make(given: argparse.Namespace) -> None:
+    """Make the target of the footage, and write the anchor."""
     try:
         dataset = Dataset.open(given.work / "take")
     except DatasetError:

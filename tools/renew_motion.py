@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from train_base_motion import footage
+from work_folder import work_folder
 
 from newscaster.face.mouth_basis import mouth_shapes
 from newscaster.formats.anchor import MATTE, RENDERER, RENDERER_WEIGHTS, TARGET, AnchorFile, write_anchor
@@ -36,7 +37,12 @@ def main() -> None:
     parser.add_argument("--base", type=Path, help="a base motion network; by default the package's")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
+    with work_folder(arguments.work):
+        renew(arguments)
 
+
+def renew(arguments: argparse.Namespace) -> None:
+    """Adapt the motion, and write the anchor."""
     anchor = AnchorFile(arguments.anchor)
     face, info = anchor.face(), anchor.info
     base = load_base_motion(arguments.base, dropout=ADAPTING_DROPOUT)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from train_base_motion import footage
+from work_folder import work_folder
 
 from newscaster.face.crop import cut_crop
 from newscaster.face.topology import MOUTH
@@ -74,7 +75,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
+    with work_folder(arguments.work):
+        renew(arguments)
 
+
+def renew(arguments: argparse.Namespace) -> None:
+    """Train the renderer, and write the anchor."""
     anchor = AnchorFile(arguments.anchor)
     face, info = anchor.face(), anchor.info
     target = stage_regions(anchor, face)

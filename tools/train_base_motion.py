@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from work_folder import work_folder
 
 from newscaster.evaluation.motion import opening_agreement, shifted
 from newscaster.face.head_pose import Head
@@ -232,10 +233,12 @@ def main() -> None:
     ):
         parser.error("give --out or --write-shards, and --person with --people or --shards")
     launcher = Launcher(arguments.devices, arguments.nodes)
-    if arguments.shards:
-        train_on_shards(arguments, launcher)
-    elif launcher.is_first:
-        train_on_footage(arguments, launcher)
+    if launcher.is_first:
+        train = train_on_shards if arguments.shards else train_on_footage
+        with work_folder(arguments.work):
+            train(arguments, launcher)
+    elif arguments.shards:
+        train_on_shards(arguments, launcher)  # the first process holds the folder
     else:
         help_training(arguments, launcher.processes())
 

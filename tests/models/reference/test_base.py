@@ -17,11 +17,9 @@ from newscaster.models.reference.base import (
     save_base_renderer,
 )
 from newscaster.models.reference.network import BlendingUNet, ReferenceConfig
-from newscaster.system.leases import exclusive_lock
 
 sys.path.append(str(Path(__file__).parents[3] / "tools"))
 
-import train_base_renderer
 from train_base_renderer import people
 
 SMALL = ReferenceConfig(channels=(8, 12))
@@ -102,21 +100,3 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
 
 def test_the_tool_needs_nobody_to_check(tmp_path: Path) -> None:
     assert list(people([], tmp_path / "crops", every=1)) == []
-
-
-@pytest.mark.parametrize("task", ["--shards none --out x", "--people none --write-shards x"])
-def test_one_training_at_a_time_uses_a_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
-) -> None:
-    """Two would overwrite each other's state."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["train_base_renderer.py", "--work", "work", *task.split()])
-    with (
-        exclusive_lock(tmp_path / "work", what="training", next_step="wait"),
-        pytest.raises(SystemExit) as end,
-    ):
-        train_base_renderer.main()
-    assert "another training is at work in 'work'" in str(end.value)
-    with pytest.raises(SystemExit, match="error: ") as end:
-        train_base_renderer.main()
-    assert "at work" not in str(end.value), "the folder is free again"
