@@ -89,16 +89,18 @@ def _can_train() -> bool:
 
 @router.get("/anchors", summary="The anchors of this studio")
 async def anchors(studio: TheStudio) -> list[dict[str, Any]]:
-    return [_anchor(studio, anchor_id) for anchor_id in studio.library.ids]
+    return [
+        _anchor(studio, anchor_id, studio.embed_tokens.default(anchor_id)) for anchor_id in studio.library.ids
+    ]
 
 
-def _anchor(studio: Studio, anchor_id: str) -> dict[str, Any]:
+def _anchor(studio: Studio, anchor_id: str, grant: Grant) -> dict[str, Any]:
     metadata = studio.library.known_info(anchor_id)
     shown: dict[str, Any] = {
         "id": anchor_id,
         "name": escaped(studio.library.name(anchor_id)),
         "poster": f"{API}/anchors/{anchor_id}/poster.jpg",
-        "embed_token": Grant(Kind.EMBED, anchor_id).token(studio.settings),
+        "embed_token": grant.token(studio.settings),
     }
     if metadata is None:  # in a store, and not fetched yet
         return {**shown, "width": None, "height": None, "fps": None, "attribution": [], "consent": {}}
@@ -117,9 +119,10 @@ def _anchor(studio: Studio, anchor_id: str) -> dict[str, Any]:
 
 
 @router.get("/anchors/{anchor}", summary="One anchor; fetched from its store if it was not yet")
-async def anchor_info(anchor: str, studio: TheStudio) -> dict[str, Any]:
+async def anchor_info(anchor: str, request: Request, studio: TheStudio) -> dict[str, Any]:
+    """To the holder of a token to embed the anchor, `embed_token` is this token."""
     await asyncio.to_thread(studio.library.path, anchor)
-    return _anchor(studio, anchor)
+    return _anchor(studio, anchor, request.state.grant or studio.embed_tokens.default(anchor))
 
 
 @router.get(
@@ -139,7 +142,7 @@ async def begin(new: NewSession, request: Request, studio: TheStudio) -> dict[st
                 f"the token is for the anchor {quoted(grant.subject)} alone. Start a session of it",
                 status=FORBIDDEN,
             )
-        options = replace(options, is_embedded=True)
+        options = replace(options, grant=grant)
     return _with_token(await studio.begin(options), studio)
 
 
@@ -317,7 +320,8 @@ async def _greeted(socket: WebSocket) -> Studio:
     studio: Studio = socket.app.state.studio
     if not socket.scope["state"].get("trusted"):
         token = parsed(await _received(socket), studio.settings.limits).get("token")
-        grant = Grant.of(token, studio.settings) if isinstance(token, str) else None
+        revoked = studio.embed_tokens.revoked
+        grant = Grant.of(token, studio.settings, revoked=revoked) if isinstance(token, str) else None
         if grant is not None:
             check_grant(grant, socket.scope)
             socket.scope["state"]["grant"] = grant

@@ -67,10 +67,9 @@ def granted(session: Session, grant: Grant | None) -> Session:
     """Return a session that a client may use.
 
     Raises:
-        RefusedError: its token embeds an anchor, and no page with such a token has started the session.
+        RefusedError: its token embeds an anchor, and no page with this token has started the session.
     """
-    is_own = grant is not None and session.options.is_embedded and session.anchor == grant.subject
-    if grant is not None and grant.kind is Kind.EMBED and not is_own:
+    if grant is not None and grant.kind is Kind.EMBED and session.options.grant != grant:
         raise no_session(session.id)
     return session
 

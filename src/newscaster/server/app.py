@@ -28,6 +28,7 @@ from newscaster.media import FolderLease
 from newscaster.server.anchor_api import router as anchor_router
 from newscaster.server.api import of_validation, router
 from newscaster.server.connections import Connections
+from newscaster.server.embed_api import router as embed_router
 from newscaster.server.http_errors import (
     BAD_REQUEST,
     BROKEN,
@@ -65,6 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     Raises:
         AnchorError: an anchor is missing or damaged.
+        InputError: the list of revoked tokens is damaged.
         OutputError: its folder cannot be written to, or is in use by another studio.
     """
     studio = Studio(settings)
@@ -87,6 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(router)
     app.include_router(job_router)
     app.include_router(anchor_router)
+    app.include_router(embed_router)
     app.include_router(voice_router)
     app.include_router(media_router)
     app.include_router(probe_router)
@@ -95,7 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _broken)
-    app.add_middleware(SecurityMiddleware, settings=settings)
+    app.add_middleware(SecurityMiddleware, settings=settings, revoked=studio.embed_tokens.revoked)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,

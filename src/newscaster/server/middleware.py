@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -85,11 +85,17 @@ class SecurityMiddleware:
 
     A WebSocket without a token passes, marked as not `trusted`: browsers cannot set its headers, so the token
     may come as the first message.
+
+    Args:
+        app: the application.
+        settings: of the studio.
+        revoked: derived tokens that count no longer.
     """
 
-    def __init__(self, app: App, settings: Settings) -> None:
+    def __init__(self, app: App, settings: Settings, *, revoked: Collection[Grant] = ()) -> None:
         self._app = app
         self._settings = settings
+        self._revoked = revoked
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -186,7 +192,7 @@ class SecurityMiddleware:
             RefusedError: it is, and is not for this request.
         """
         token = _token(scope, headers)
-        grant = None if token is None else Grant.of(token, self._settings)
+        grant = None if token is None else Grant.of(token, self._settings, revoked=self._revoked)
         if grant is not None and not _is_open(scope):
             check_grant(grant, scope)
         return grant

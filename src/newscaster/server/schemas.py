@@ -95,6 +95,12 @@ class NewSession(SpeakOptions, _LiveDelivery, _Scene):
         )
 
 
+class NewEmbedToken(_Schema):
+    """A token to embed an anchor."""
+
+    label: str = Field(min_length=1, max_length=80, description="Site that uses it, such as news.example.")
+
+
 class Text(_Schema):
     """A text to speak."""
 

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from newscaster import media
 from newscaster.errors import InputError, NewscasterError
 from newscaster.formats.anchor_info import AnchorInfo
+from newscaster.server.grants import Grant
 from newscaster.server.http_errors import sentence
 from newscaster.server.ids import with_instance
 from newscaster.server.live_captions import LiveCaptions
@@ -95,8 +96,8 @@ class SessionOptions:
     pronunciations: Mapping[str, str] | None = None
     """Readings of words, before those of the studio."""
     articulation: Articulation = field(default_factory=Articulation)
-    is_embedded: bool = False
-    """Whether a page elsewhere has started it, with a token for its anchor alone."""
+    grant: Grant | None = None
+    """What the token grants with which a page elsewhere has started it; None: it was the studio's token."""
 
     def with_changes(self, changes: Mapping[str, Any]) -> SessionOptions:
         """Return a copy with other values of these fields, or of `openness` and `smoothness`."""

@@ -14,6 +14,7 @@ from typing import Any
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease
 from newscaster.server.anchor_registry import Library, UsedAnchor, merged, reading_for, voices
+from newscaster.server.embed_tokens import EmbedTokens
 from newscaster.server.hls import HlsStreams
 from newscaster.server.http_errors import CLOSING, NOT_FOUND, TOO_MANY, RefusedError
 from newscaster.server.jobs import STOPPING, JobQueue
@@ -65,6 +66,7 @@ class Studio:
 
     Raises:
         AnchorError: an anchor is missing or damaged.
+        InputError: the list of revoked tokens is damaged.
         OutputError: its folder cannot be written to, or is in use by another studio.
     """
 
@@ -92,32 +94,7 @@ class Studio:
             hint="; --take-over does not wait",
         )
         try:
-            self.uploads = Uploads(settings.keep, settings.limits, count=self.metrics.uploaded)
-            self.recordings = Recordings(
-                settings.keep / "recordings",
-                settings.limits,
-                timestamp=settings.timestamp,
-                instance=settings.instance,
-            )
-            self.jobs = JobQueue(
-                settings.keep / "jobs",
-                self.library,
-                settings.limits,
-                backend=settings.backend,
-                lease=self.lease,
-                timestamp=settings.timestamp,
-                pronunciations=settings.pronunciations,
-                track_folder=lambda video_id: self.videos.track_folder(video_id),
-                ended=self._job_ended,
-                instance=settings.instance,
-            )
-            self.videos = Videos(
-                settings.keep / "videos",
-                self.library,
-                settings.limits,
-                is_needed=self.jobs.uses_video,
-                instance=settings.instance,
-            )
+            self._open_folder()
         except BaseException as error:
             self.lease.release()
             if isinstance(error, OSError):
@@ -129,6 +106,37 @@ class Studio:
         self.peers = Peers(settings.limits)
         self.hls = HlsStreams()
         self.metrics.watch(self)
+
+    def _open_folder(self) -> None:
+        """Open all that is kept in the data folder."""
+        settings = self.settings
+        self.embed_tokens = EmbedTokens(settings.keep, lease=self.lease)
+        self.uploads = Uploads(settings.keep, settings.limits, count=self.metrics.uploaded)
+        self.recordings = Recordings(
+            settings.keep / "recordings",
+            settings.limits,
+            timestamp=settings.timestamp,
+            instance=settings.instance,
+        )
+        self.jobs = JobQueue(
+            settings.keep / "jobs",
+            self.library,
+            settings.limits,
+            backend=settings.backend,
+            lease=self.lease,
+            timestamp=settings.timestamp,
+            pronunciations=settings.pronunciations,
+            track_folder=lambda video_id: self.videos.track_folder(video_id),
+            ended=self._job_ended,
+            instance=settings.instance,
+        )
+        self.videos = Videos(
+            settings.keep / "videos",
+            self.library,
+            settings.limits,
+            is_needed=self.jobs.uses_video,
+            instance=settings.instance,
+        )
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Studio]:
