@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 
 import click
@@ -27,6 +28,11 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 GUIDES = [path for path in PAGES if path.parent.name in ("tutorials", "how-to") or path.name == "index.md"]
+READMES = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("integrations/*/README.md")),
+    *ROOT.glob("examples/*/README.md"),
+]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 DECISIONS = sorted(DOCS.glob("decisions/[0-9]*.md"))
 
@@ -53,14 +59,80 @@ def commands(code: str) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize("page", [*GUIDES, ROOT / "README.md"], ids=lambda path: path.name)
-def test_commands_in_guides_exist(page: Path) -> None:
+def check_command(words: list[str]) -> None:
+    """Parse the words of a command: its options exist, and their values are there and among the choices."""
+    command = cli.commands.get(words[0])
+    assert command is not None, f"newscaster {words[0]}"
+    context = click.Context(command)
+    try:
+        values, rest, _ = command.make_parser(context).parse_args(words[1:])
+        for one in command.params:
+            value = values.get(one.name)
+            if isinstance(one.type, click.Choice) and isinstance(value, str):
+                one.type.convert(value, one, context)
+    except click.UsageError as error:
+        pytest.fail(f"newscaster {' '.join(words)}: {error.format_message()}")
+    assert not rest, f"newscaster {' '.join(words)}: {rest}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, *READMES], ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_commands_in_documents_exist(page: Path) -> None:
     for words in [words for code in fences(page, "sh", "console") for words in commands(code)]:
-        command = cli.commands.get(words[0])
-        assert command is not None, f"newscaster {words[0]}"
-        options = {name for one in command.params if isinstance(one, click.Option) for name in one.opts}
-        used = {word.partition("=")[0] for word in words[1:] if re.match(r"--?[a-z]", word)}
-        assert used <= options | {"-h", "--help"}, f"newscaster {' '.join(words)}"
+        check_command(words)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["spaek a.wav", "speak a.wav --opennes 1", "speak a.wav -o", "dub a.mp4 --fit all", "info a b c"]
+)
+def test_wrong_commands_are_found(wrong: str) -> None:
+    with pytest.raises((AssertionError, pytest.fail.Exception)):
+        check_command(wrong.split())
+
+
+METHODS = "GET|POST|PATCH|DELETE"
+NOT_DESCRIBED = re.compile(r"/v1/(?:openapi\.json|stream|sessions/[^/]+/socket)")
+"""Paths that OpenAPI does not describe: its own, and those of WebSockets."""
+
+
+def requests_in(text: str) -> set[tuple[str | None, str]]:
+    """Methods and paths of the HTTP API that a page names; a code span may name the path alone."""
+    found: set[tuple[str | None, str]] = set()
+    for span in spans(text):
+        if match := re.match(rf"(?:({METHODS}) )?(/v1/[\w/.-]+)", span):
+            found.add((match[1], match[2]))
+    for line in re.sub(r"\\\n", " ", text).splitlines():
+        for path in re.findall(r"(?:(?:localhost|127\.0\.0\.1):\d+|\$SITE)(/v1/[\w/.-]+)", line):
+            method = re.search(rf"-X ({METHODS})", line)
+            sends = re.search(r" (?:-d|-T|--data-binary) ", line)
+            found.add((method[1] if method else "POST" if sends else "GET", path))
+    return found
+
+
+@lru_cache(maxsize=1)
+def served_paths() -> list[tuple[re.Pattern[str], set[str]]]:
+    """The paths of the HTTP API, each with its methods."""
+    return [
+        (re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), {method.upper() for method in methods})
+        for path, methods in site_pages.openapi()["paths"].items()
+    ]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *READMES], ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_requests_in_documents_exist(page: Path) -> None:
+    for method, path in requests_in(page.read_text(encoding="utf-8")):
+        methods = set().union(*(methods for pattern, methods in served_paths() if pattern.fullmatch(path)))
+        known = methods or NOT_DESCRIBED.fullmatch(path)
+        assert method in methods or (method is None and known), f"{method} {path}"
+
+
+def test_requests_are_found_in_text_and_shell_lines() -> None:
+    text = (
+        "`GET /v1/a/ID` and `/v1/b?x=`, not `GET /healthz`\n\n```sh\ncurl localhost:8765/v1/c -d x\n"
+        "curl -X PATCH \\\n  'https://$SITE/v1/d?e=f'\ncurl 127.0.0.1:1/v1/g\n```\n"
+    )
+    assert requests_in(text) == {
+        ("GET", "/v1/a/ID"), (None, "/v1/b"), ("POST", "/v1/c"), ("PATCH", "/v1/d"), ("GET", "/v1/g"),
+    }  # fmt: skip
 
 
 def test_commands_are_found_in_shell_lines() -> None:
@@ -159,7 +231,7 @@ def test_the_page_of_the_http_api_has_every_operation() -> None:
     description = site_pages.openapi()
     page = site_pages.http_api_page(description)
     paths = description["paths"]
-    assert "/v1/sessions" in paths
+    assert {"/v1/sessions", "/v1/jobs", "/v1/videos", "/v1/verify", "/readyz"} <= paths.keys()
     for path, methods in paths.items():
         for method in methods:
             assert f"## {method.upper()} {path} {{" in page

@@ -145,11 +145,12 @@ def openapi() -> dict[str, Any]:
     """The OpenAPI description of the studio's API; no studio is opened for it."""
     from fastapi import FastAPI
 
-    from newscaster.server.api import router
+    from newscaster.server.app import ROUTERS
     from newscaster.version import VERSION
 
     app = FastAPI(title="newscaster studio", version=VERSION)
-    app.include_router(router)
+    for router in ROUTERS:
+        app.include_router(router)
     return app.openapi()
 
 

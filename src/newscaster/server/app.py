@@ -51,6 +51,9 @@ from newscaster.version import VERSION
 
 _log = logging.getLogger("newscaster.server")
 
+ROUTERS = (router, job_router, anchor_router, embed_router, voice_router, media_router, probe_router)
+"""All endpoints of the API."""
+
 PAGE = Path(__file__).parent / "page"
 _PATIENCE_SECONDS = 5
 _LEASE_POLL_SECONDS = 1.0
@@ -86,13 +89,8 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.studio = studio
-    app.include_router(router)
-    app.include_router(job_router)
-    app.include_router(anchor_router)
-    app.include_router(embed_router)
-    app.include_router(voice_router)
-    app.include_router(media_router)
-    app.include_router(probe_router)
+    for each in ROUTERS:
+        app.include_router(each)
     app.add_exception_handler(NewscasterError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
