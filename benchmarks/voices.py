@@ -66,6 +66,8 @@ without video.
   (distance of the outer eye corners), against raw landmarks.
 - **r**: correlation of the opening between the inner lips with the real one; for other people, at the best
   lag within 8 frames.
+- **mean r**, **median r**: over clips. Each counts alike, whatever its length and whoever is in it. The other
+  GRID speakers are nine people in ten sentences, one man with two. The strangers are 14 clips of 4 to 60 s.
 - **Opening over own voice's**: standard deviation of the opening, relative to that for the own voice.
 - **b, p, m on which the lips meet**: opening below the 20th percentile of the real video during words,
   within two frames of the phoneme.
