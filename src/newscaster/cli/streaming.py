@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from newscaster.cli import live_outputs
+from newscaster.cli.live_speech import POLL_SECONDS, Feed, feeding_of
 from newscaster.cli.renamed import RenamedOption
 from newscaster.cli.signals import StopInOrder
 from newscaster.cli.speaking import (
@@ -33,12 +33,11 @@ from newscaster.cli.speaking import (
 )
 from newscaster.cli.suffix_option import SuffixOption
 from newscaster.cli.terminal import numpy_on_one_thread, say
-from newscaster.errors import InputError, MediaError, SpeechError
-from newscaster.system.os_errors import why
+from newscaster.errors import InputError
 from newscaster.texts import check_unicode
 
 if TYPE_CHECKING:
-    from newscaster.media import LiveItem, PipedAudio
+    from newscaster.media import LiveItem
     from newscaster.media.containers import Container
     from newscaster.provenance import Statement
     from newscaster.speech.voices import Reading
@@ -46,17 +45,12 @@ if TYPE_CHECKING:
     from newscaster.synthesis.live_frame import LiveCounts, LiveFrame
     from newscaster.synthesis.live_manifest import LiveManifestBuilder
     from newscaster.synthesis.signing import Signing
-    from newscaster.types import ArrayF32
 
 
-_AHEAD_SECONDS = 2.0
-"""Audio that is read ahead of the audio shown."""
-_POLL_SECONDS = 0.02
 _AFTER_SECONDS = 0.6
 """Time for which the target goes on after the last word."""
 _SPEECH_CHECK_SECONDS = 10.0
 """Amount of audio after which a warning follows if it contains no speech."""
-_PCM_BYTES = 1920
 
 
 @click.command()
@@ -170,10 +164,10 @@ def live(
     file = live_outputs.file_of(address)
     is_local = file is not None or media.live_pipe(address) is not None
     # Outside of StopInOrder: it may wait for standard input.
-    feeding = _source(speech, text, rate, checks_all=is_local, replaces=file is not None and file.exists())
+    feeding = feeding_of(speech, text, rate, checks_all=is_local, replaces=file is not None and file.exists())
     check = _SpeechCheck(stream, "the text" if speech is None else _speech_name(speech))
     with stream, StopInOrder(native=not is_local) as stop:
-        feed = _Feed(stream, feeding, ahead=text is not None)
+        feed = Feed(stream, feeding, ahead=text is not None)
         live_outputs.write(
             address,
             _observed(_items(stream, feed, stop, idle=idle), account, check),
@@ -277,36 +271,6 @@ def _unsigned() -> str:
     return f"C2PA signs only finished files: here {suffixes}"
 
 
-Feeding = Callable[["Live"], None]
-"""Pushes all speech into a stream; returns when the stream has accepted it."""
-
-
-class _Feed(threading.Thread):
-    """A thread that feeds a stream.
-
-    Args:
-        stream: the stream to feed.
-        feeding: pushes the speech.
-        ahead: whether speech may be synthesised before the output is open.
-
-    Attributes:
-        error: the exception that ended the thread, or None.
-    """
-
-    def __init__(self, stream: Live, feeding: Feeding, *, ahead: bool) -> None:
-        super().__init__(name="newscaster-feed", daemon=True)  # may wait for standard input forever
-        self.error: BaseException | None = None
-        self.ahead = ahead
-        self._stream = stream
-        self._feeding = feeding
-
-    def run(self) -> None:
-        try:
-            self._feeding(self._stream)
-        except BaseException as error:  # raised again in the thread taking frames
-            self.error = error
-
-
 class _SpeechCheck:
     """Warns once of audio without speech: early in a long stream, otherwise at its end."""
 
@@ -373,7 +337,7 @@ def _observed(
         yield frame.image, frame.audio
 
 
-def _items(stream: Live, feed: _Feed, stop: StopInOrder, *, idle: bool) -> Iterator[LiveFrame]:
+def _items(stream: Live, feed: Feed, stop: StopInOrder, *, idle: bool) -> Iterator[LiveFrame]:
     """Yield frames until shortly after the last utterance, or until stopped.
 
     The caller asks for the second frame once it is connected: speech and real-time output start then. The
@@ -383,7 +347,7 @@ def _items(stream: Live, feed: _Feed, stop: StopInOrder, *, idle: bool) -> Itera
     if feed.ahead:
         feed.start()
         while feed.is_alive() and not stream.counts.waiting_seconds:
-            time.sleep(_POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
         if feed.error is not None:  # before any output
             raise feed.error
     stop.waiting()
@@ -395,7 +359,7 @@ def _items(stream: Live, feed: _Feed, stop: StopInOrder, *, idle: bool) -> Itera
     stop.waiting()
 
 
-def _flowing(stream: Live, feed: _Feed, stopped: threading.Event, *, idle: bool) -> Iterator[LiveFrame]:
+def _flowing(stream: Live, feed: Feed, stopped: threading.Event, *, idle: bool) -> Iterator[LiveFrame]:
     """Yield all frames but the first."""
     after = round(_AFTER_SECONDS * stream.fps)
     for frame in stream:
@@ -410,116 +374,3 @@ def _flowing(stream: Live, feed: _Feed, stopped: threading.Event, *, idle: bool)
             after -= 1
             if after <= 0:
                 return
-
-
-def _source(speech: str | None, text: str | None, rate: int, *, checks_all: bool, replaces: bool) -> Feeding:
-    """Return the function that pushes the speech into a stream.
-
-    Args:
-        speech: audio file, or - for standard input.
-        text: text to speak instead.
-        rate: sample rate of raw samples on standard input, in Hz.
-        checks_all: whether to decode all of an audio file first, since an existing output may be replaced.
-        replaces: whether an existing output is replaced: then wait for the first bytes of standard input.
-
-    Raises:
-        MediaError: the audio file, or the start of standard input, is missing, damaged, empty or text.
-        SpeechError: the audio contains NaN or infinite samples.
-    """
-    if text is not None:
-        script = text
-        return lambda stream: stream.say(script).result()
-    if speech == "-":
-        from newscaster import media
-
-        piped = media.PipedAudio(sys.stdin.buffer)
-        if replaces:
-            _check_piped(piped)
-        return lambda stream: _push_piped(stream, piped, rate)
-    if speech is not None:
-        from newscaster import media
-
-        path = Path(speech)
-        audio = media.probe(path, header_only=True).audio
-        if audio is None:
-            raise MediaError(f"'{path}' has no audio track, only video. Give a file with audio")
-        if checks_all:
-            _check_audio(path)
-        blocks = media.read_audio_blocks(path, rate=audio.rate, block_samples=audio.rate // 5)
-        first = next(blocks, None)  # decoding errors show before any output
-        if first is None:
-            raise SpeechError(f"'{path}' is empty: 0 samples. Give at least one sentence")
-        return lambda stream: _push_all(stream, itertools.chain([first], blocks), audio.rate)
-    return lambda stream: None
-
-
-def _push_piped(stream: Live, piped: PipedAudio, rate: int) -> None:
-    """Push the data of a pipe: the audio of a file, or raw samples at `rate`."""
-    _check_piped(piped)
-    if piped.container is None:
-        _push_all(stream, _raw(piped), rate)
-        return
-    with piped.opened("standard input") as audio:
-        _push_all(stream, audio.mono_blocks(), audio.rate)
-
-
-def _check_piped(piped: PipedAudio) -> None:
-    """Wait for the first bytes.
-
-    Raises:
-        MediaError: there are none, or they are text.
-    """
-    if piped.is_empty:
-        raise MediaError(
-            "standard input is empty; expected raw samples or an audio file. Check the command before the "
-            "pipe"
-        )
-    if piped.is_text:
-        raise MediaError(
-            "standard input is text; expected raw samples or an audio file. Give --text, or a .txt file as "
-            "--speech"
-        )
-
-
-def _check_audio(path: Path) -> None:
-    """Decode all of an audio file.
-
-    Raises:
-        SpeechError: it contains samples that are no valid audio.
-    """
-    from newscaster import media
-
-    measure = media.measure_audio(path)
-    if not measure.is_audio:
-        raise SpeechError(
-            f"the audio of '{path}' contains NaN, infinite, or far too large samples. Export it again, for "
-            "instance as 16-bit WAV"
-        )
-
-
-def _push_all(stream: Live, blocks: Iterator[ArrayF32], rate: int) -> None:
-    for block in blocks:
-        stream.push(block, rate)
-        while stream.counts.waiting_seconds > _AHEAD_SECONDS:
-            time.sleep(_POLL_SECONDS)
-    stream.flush()
-
-
-def _raw(source: PipedAudio) -> Iterator[ArrayF32]:
-    """Yield raw audio as it arrives: signed 16-bit little-endian, as (n,) float32 in [-1, 1]."""
-    import numpy as np
-
-    pending = b""
-    # Read what is available: a microphone's audio must not wait for a full block.
-    while data := _read(source.read):
-        pending += data
-        even_length = len(pending) // 2 * 2
-        yield np.frombuffer(pending[:even_length], "<i2").astype(np.float32) / np.float32(32768)
-        pending = pending[even_length:]
-
-
-def _read(read: Callable[[int], bytes]) -> bytes:
-    try:
-        return read(_PCM_BYTES)
-    except OSError as error:
-        raise MediaError(f"standard input cannot be read ({why(error)}). Pipe raw audio in") from error
