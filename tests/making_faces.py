@@ -12,7 +12,8 @@ from faces import face_points, rotation
 from newscaster.face.full_face_map import BROWS, CHANNELS, EYES, FACE_OVAL, IRISES, draw_full_face_map
 from newscaster.face.head_pose import Head
 from newscaster.face.topology import JAW
-from newscaster.formats.dataset import Clip, ClipRecord, write_track
+from newscaster.formats.dataset import Clip, ClipRecord
+from newscaster.formats.dataset_writer import write_track
 from newscaster.media import write_video
 from newscaster.models.portrait.data import FullFrameData, WholeFrames
 from newscaster.models.portrait.network import FullFrameConfig

@@ -12,16 +12,8 @@ from making_media import moving_pattern
 from newscaster.face.crop import FaceCrop, lower_face_mask
 from newscaster.face.head_pose import Head
 from newscaster.face.topology import MOUTH
-from newscaster.formats.dataset import (
-    ClipRecord,
-    Dataset,
-    DatasetWriter,
-    Target,
-    TargetPart,
-    write_track,
-    write_transforms,
-    writing_crops,
-)
+from newscaster.formats.dataset import ClipRecord, Dataset, Target, TargetPart
+from newscaster.formats.dataset_writer import DatasetWriter, write_track, write_transforms, writing_crops
 from newscaster.media import encode_target
 
 FPS, FRAMES = Fraction(30_000, 1001), 20

@@ -10,7 +10,8 @@ import numpy as np
 from faces import talking
 from footage import HEIGHT, WIDTH, babble, write_footage
 from newscaster.face.head_pose import Head
-from newscaster.formats.dataset import Clip, ClipRecord, write_track
+from newscaster.formats.dataset import Clip, ClipRecord
+from newscaster.formats.dataset_writer import write_track
 from newscaster.synthesis.anchor import Anchor
 from tiny_anchor import write_tiny_anchor
 

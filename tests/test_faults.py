@@ -29,7 +29,7 @@ from newscaster.cli import exits
 from newscaster.cli.commands import main
 from newscaster.cli.signals import NUMBERS
 from newscaster.errors import InputError, MediaError, OutputError
-from newscaster.formats import dataset
+from newscaster.formats import dataset, dataset_writer
 from newscaster.prepare import pipeline, prepare, work
 from newscaster.server.anchor_registry import Library
 from newscaster.server.jobs import JobQueue
@@ -216,7 +216,7 @@ def test_training_goes_on_when_a_full_disk_has_room_again(
 
 
 def test_regions_take_their_room_before_they_are_written(tmp_path: Path) -> None:
-    with dataset.writing_crops(tmp_path, frames=40, side=128) as crops:
+    with dataset_writer.writing_crops(tmp_path, frames=40, side=128) as crops:
         (part,) = tmp_path.glob(".regions.*.part.npy")
         assert part.stat().st_blocks * 512 >= crops.nbytes
         assert not crops.any()

@@ -32,7 +32,8 @@ from newscaster.errors import (
     OutputError,
 )
 from newscaster.formats.anchor import MATTE, SPEECH_ENCODER, AnchorFile
-from newscaster.formats.dataset import Dataset, write_audio_fits
+from newscaster.formats.dataset import Dataset
+from newscaster.formats.dataset_writer import write_audio_fits
 from newscaster.formats.named_clips import ClipTimes
 from newscaster.media import probe, read_frames
 from newscaster.models.motion import base as base_motion

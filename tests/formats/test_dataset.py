@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
 from pathlib import Path
 
@@ -9,17 +8,9 @@ import numpy as np
 import pytest
 
 from faces import talking
-from newscaster.errors import DatasetError, OutputError
+from newscaster.errors import DatasetError
 from newscaster.face.mouth_basis import mouth_shapes
-from newscaster.formats.dataset import (
-    ClipRecord,
-    Dataset,
-    DatasetWriter,
-    TargetPart,
-    read_record,
-    write_track,
-    writing_crops,
-)
+from newscaster.formats.dataset import ClipRecord, Dataset, TargetPart, read_record
 from newscaster.speech.activity import speech_activity
 from small_dataset import CROP, FPS, FRAMES, HEAD, record, write_take
 from tiny_anchor import speech_like
@@ -191,48 +182,3 @@ def test_a_clip_without_crops_is_unfinished(copied: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "cropped_with": None}))
     with pytest.raises(DatasetError, match="unfinished"):
         Dataset.open(copied)
-
-
-def test_tracking_again_voids_the_crops(copied: Path) -> None:
-    folder = copied / "clips" / "one"
-    write_track(
-        folder,
-        record(),
-        landmarks=talking(FRAMES),
-        present=np.ones(FRAMES, bool),
-        speech=np.zeros(10_677, np.float32),
-    )
-    found = read_record(folder)
-    assert found is not None
-    assert found.cropped_with is None
-
-
-def test_crops_appear_when_they_are_finished(tmp_path: Path) -> None:
-    def fail() -> None:
-        with writing_crops(tmp_path, frames=3, side=128) as crops:
-            crops[0] = 1
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert not list(tmp_path.iterdir())
-
-
-def hold(folder: str, ready: object, done: object) -> None:
-    with DatasetWriter(Path(folder)):
-        ready.set()  # type: ignore[attr-defined]
-        done.wait(20)  # type: ignore[attr-defined]
-
-
-def test_one_writer_at_a_time_even_among_processes(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    ready, done = context.Event(), context.Event()
-    other = context.Process(target=hold, args=(str(tmp_path), ready, done))
-    other.start()
-    assert ready.wait(20)
-    with pytest.raises(OutputError, match="another preparation is at work"), DatasetWriter(tmp_path):
-        pass
-    other.kill()  # the lock ends with the process
-    other.join()
-    with DatasetWriter(tmp_path):
-        pass

@@ -14,9 +14,8 @@ from newscaster.face.crop import FaceCrop, Mask
 from newscaster.face.geometry import Similarity
 from newscaster.face.head_pose import Head
 from newscaster.face.surface_warp import SurfaceWarp
-from newscaster.formats.dataset import (
-    Clip,
-    ClipRecord,
+from newscaster.formats.dataset import Clip, ClipRecord
+from newscaster.formats.dataset_writer import (
     write_blend_weights,
     write_track,
     write_transforms,

@@ -18,7 +18,8 @@ from faces import talking
 from making_media import moving_pattern
 from making_odd_media import write_frames
 from newscaster.errors import FootageError, MediaError, OutputError
-from newscaster.formats.dataset import Dataset, DatasetWriter
+from newscaster.formats.dataset import Dataset
+from newscaster.formats.dataset_writer import DatasetWriter
 from newscaster.media import TargetVideo, read_frames
 from newscaster.prepare import check, following, inspect_file, pipeline, prepare, track_clips, work
 from newscaster.prepare import clips as clips_of_footage

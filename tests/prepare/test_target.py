@@ -12,7 +12,8 @@ from newscaster.face.crop import FaceCrop, Mask
 from newscaster.face.geometry import Similarity
 from newscaster.face.head_pose import Head
 from newscaster.face.surface_warp import SurfaceWarp
-from newscaster.formats.dataset import Clip, ClipRecord, write_track, write_transforms, writing_crops
+from newscaster.formats.dataset import Clip, ClipRecord
+from newscaster.formats.dataset_writer import write_track, write_transforms, writing_crops
 from newscaster.prepare.target import choose_segment, eyes_open, longest_seconds, speed_of
 
 HEAD, CROP = Head(face_points()), FaceCrop(128, 2.0)

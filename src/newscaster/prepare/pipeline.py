@@ -6,7 +6,7 @@
                 people        landmarks, audio
                 (per file)    (per clip)          (once)         (per clip)  (once)
 
-``work`` processes single files and clips; ``newscaster.formats.dataset`` writes the files.
+``work`` processes single files and clips; ``newscaster.formats.dataset_writer`` writes the files.
 """
 
 from __future__ import annotations
@@ -27,15 +27,8 @@ from newscaster.face.frame_similarity import head_window, thumbnail
 from newscaster.face.geometry import eye_distance
 from newscaster.face.head_pose import SMOOTHING_SECONDS, Head, Poses
 from newscaster.face.surface_warp import Surface
-from newscaster.formats.dataset import (
-    Clip,
-    Dataset,
-    DatasetWriter,
-    Target,
-    TargetPart,
-    read_record,
-    write_blend_weights,
-)
+from newscaster.formats.dataset import Clip, Dataset, Target, TargetPart, read_record
+from newscaster.formats.dataset_writer import DatasetWriter, write_blend_weights
 from newscaster.media import encode_target, measured_scan, read_frames
 from newscaster.prepare.clips import (
     MIN_SECONDS,

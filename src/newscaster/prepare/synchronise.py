@@ -14,7 +14,8 @@ import numpy as np
 
 from newscaster.face.head_pose import Head
 from newscaster.face.mouth_basis import opening
-from newscaster.formats.dataset import Clip, read_record, write_audio, write_audio_fits
+from newscaster.formats.dataset import Clip, read_record
+from newscaster.formats.dataset_writer import write_audio, write_audio_fits
 from newscaster.prepare.clips import Segment
 from newscaster.prepare.job import Job
 from newscaster.prepare.lag import SpokenSegment

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from newscaster.errors import FootageError, MediaError
-from newscaster.formats.dataset import Clip, DatasetWriter, read_record
+from newscaster.formats.dataset import Clip, read_record
+from newscaster.formats.dataset_writer import DatasetWriter
 from newscaster.prepare.clips import (
     Footage,
     Segment,

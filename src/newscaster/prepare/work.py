@@ -17,15 +17,8 @@ from newscaster.errors import MediaError
 from newscaster.face.crop import FaceCrop, cut_crop
 from newscaster.face.head_pose import Head
 from newscaster.face.topology import MOUTH
-from newscaster.formats.dataset import (
-    SPEECH_RATE,
-    Clip,
-    ClipRecord,
-    read_record,
-    write_track,
-    write_transforms,
-    writing_crops,
-)
+from newscaster.formats.dataset import SPEECH_RATE, Clip, ClipRecord, read_record
+from newscaster.formats.dataset_writer import write_track, write_transforms, writing_crops
 from newscaster.media import read_audio, read_frames
 from newscaster.prepare.clips import Footage, Segment
 from newscaster.prepare.following import follow_person

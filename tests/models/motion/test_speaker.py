@@ -10,7 +10,8 @@ import pytest
 
 import footage as made
 from newscaster.errors import FootageError
-from newscaster.formats.dataset import Clip, write_blend_weights
+from newscaster.formats.dataset import Clip
+from newscaster.formats.dataset_writer import write_blend_weights
 from newscaster.models.motion.speaker import dataset_motion
 from newscaster.prepare import prepare
 from newscaster.speech.features import FeatureSpec

@@ -16,7 +16,8 @@ from PIL import Image, ImageFilter
 
 from newscaster.face.crop import Mask
 from newscaster.face.geometry import Similarity
-from newscaster.formats.dataset import Clip, Dataset, Target, writing_crops
+from newscaster.formats.dataset import Clip, Dataset, Target
+from newscaster.formats.dataset_writer import writing_crops
 from newscaster.media import atomic_write, encode_target
 from newscaster.models.portrait.head_track import FaceTrack, resting_track
 from newscaster.models.portrait.inference import render_crops, render_frames
