@@ -28,7 +28,8 @@ import numpy as np
 import newscaster
 from newscaster import inference
 from newscaster.face.landmark_map import draw_landmark_map
-from newscaster.formats.anchor import RENDERER, TARGET, AnchorFile, anchor_path
+from newscaster.formats.anchor import RENDERER, TARGET, AnchorFile
+from newscaster.formats.bundled_anchors import anchor_path
 from newscaster.media import TargetVideo, YuvFrame, read_audio, read_frames, write_video, write_wav
 from newscaster.synthesis.compositing import composite
 from newscaster.synthesis.renderer import BATCH, default_workers

@@ -24,9 +24,10 @@ from newscaster.face.crop import FaceCrop
 from newscaster.face.head_pose import Poses
 from newscaster.face.references import References
 from newscaster.face.surface_warp import Surface
-from newscaster.formats.anchor import AnchorFile, anchor_path
+from newscaster.formats.anchor import AnchorFile
 from newscaster.formats.anchor_info import FORMATS as ANCHOR_FORMATS
 from newscaster.formats.anchor_references import references_to_bytes
+from newscaster.formats.bundled_anchors import anchor_path
 from newscaster.formats.dataset import FORMAT as TAKE_FORMAT
 from newscaster.formats.dataset import Dataset
 from newscaster.formats.named_clips import NamedClip

@@ -143,7 +143,7 @@ def open(path: str | Path = "builtin", *, workers: int | None = None, backend: s
 
 def bundled() -> tuple[str, ...]:
     """Return the names of the bundled anchors, which :func:`open` accepts. The first one is the default."""
-    from newscaster.formats.anchor import BUNDLED_ANCHORS
+    from newscaster.formats.bundled_anchors import BUNDLED_ANCHORS
 
     return tuple(BUNDLED_ANCHORS)
 

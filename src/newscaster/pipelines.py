@@ -134,7 +134,8 @@ def evaluate(
     from newscaster.evaluation.evaluate import evaluate as measure
     from newscaster.evaluation.evaluate import need_extra
     from newscaster.evaluation.page import evaluation_page
-    from newscaster.formats.anchor import AnchorFile, anchor_path
+    from newscaster.formats.anchor import AnchorFile
+    from newscaster.formats.bundled_anchors import anchor_path
     from newscaster.media import atomic_write, check_inputs_kept, check_output
     from newscaster.prepare import need_footage
     from newscaster.reports.page import PAGE_SUFFIXES, need_jinja, write_page

@@ -174,7 +174,7 @@ def test_info(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_info_of_the_bundled_anchor(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("newscaster.formats.anchor.bundled_anchor", lambda: tiny)
+    monkeypatch.setattr("newscaster.formats.bundled_anchors.bundled_anchor", lambda: tiny)
     assert cli.run(["info", str(tiny)]) == cli.run(["info"]) == cli.run(["info", "builtin"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == lines[: len(lines) // 3] * 3

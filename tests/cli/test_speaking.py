@@ -24,7 +24,7 @@ from tiny_anchor import speech_like, tiny_matte, write_tiny_anchor
 @pytest.fixture
 def bundled(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny anchor in place of the default one."""
-    monkeypatch.setattr("newscaster.formats.anchor.bundled_anchor", lambda: tiny)
+    monkeypatch.setattr("newscaster.formats.bundled_anchors.bundled_anchor", lambda: tiny)
     return tiny
 
 
@@ -257,7 +257,7 @@ def test_a_demo_without_the_bundled_anchor(
     def missing() -> Path:
         raise AnchorError("this installation lacks it")
 
-    monkeypatch.setattr("newscaster.formats.anchor.bundled_anchor", missing)
+    monkeypatch.setattr("newscaster.formats.bundled_anchors.bundled_anchor", missing)
     monkeypatch.chdir(tmp_path)
     for arguments in (["demo"], ["info"], ["speak", "x.wav", "-o", "x.mp4"]):
         assert cli.run(arguments) == 2

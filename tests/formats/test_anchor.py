@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-import newscaster
 from newscaster.errors import AnchorError, OutputError
-from newscaster.formats import anchor
 from newscaster.formats.anchor import (
     FACE,
     HEADER,
@@ -295,30 +293,3 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"\.anchor"):
         write_tiny_anchor(tmp_path / "x.zip")
     assert not list(tmp_path.iterdir())
-
-
-def test_the_bundled_anchor_is_named_by_a_string(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(anchor, "bundled_anchor", lambda: tmp_path / "there.anchor")
-    assert anchor.anchor_path("builtin") == tmp_path / "there.anchor"
-    assert anchor.anchor_path(Path("builtin")) == anchor.anchor_path("./builtin") == Path("builtin")
-
-
-def test_all_bundled_anchors_have_names(tmp_path: Path) -> None:
-    assert newscaster.bundled() == ("grid-s4", "grid-s1")
-    assert anchor.anchor_path("builtin") == anchor.anchor_path("grid-s4") == anchor.bundled_anchor()
-    for name in newscaster.bundled():
-        file = AnchorFile(anchor.anchor_path(name))
-        assert anchor.is_bundled(file.path)
-        assert f"speaker {name[-1]}" in file.info.name
-        assert file.info.synthetic_target
-        assert "CC BY 4.0" in file.info.attribution[0]
-        assert anchor.anchor_path(f"./{name}") == Path(name)
-    assert not anchor.is_bundled(write_tiny_anchor(tmp_path / "grid-s4.anchor"))
-    with pytest.raises(AnchorError, match=r"a bundled one \(builtin, grid-s4, grid-s1\)"):
-        AnchorFile(tmp_path / "grid-s5")
-
-
-def test_an_installation_without_the_bundled_anchor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(anchor, "__file__", str(tmp_path / "formats" / "anchor.py"))
-    with pytest.raises(AnchorError, match=r"lacks the bundled anchor \('.*grid-s4\.anchor'\)"):
-        anchor.bundled_anchor()

@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw
 from newscaster.errors import InputError
 from newscaster.face.geometry import Similarity
 from newscaster.face.topology import OUTER_LIPS
-from newscaster.formats.anchor import TARGET, AnchorFile, anchor_path
+from newscaster.formats.anchor import TARGET, AnchorFile
+from newscaster.formats.bundled_anchors import anchor_path
 from newscaster.inference import Session
 from newscaster.media import TargetVideo, read_frames
 from newscaster.prepare.clips import read_footage

@@ -19,7 +19,7 @@ def anchor(tmp_path_factory: pytest.TempPathFactory) -> Anchor:
 
 
 def test_the_built_in_anchor(anchor: Anchor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newscaster.formats.anchor.bundled_anchor", lambda: anchor.path)
+    monkeypatch.setattr("newscaster.formats.bundled_anchors.bundled_anchor", lambda: anchor.path)
     assert newscaster.open().path == newscaster.open("builtin").path == anchor.path
 
 

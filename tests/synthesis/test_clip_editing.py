@@ -15,7 +15,8 @@ from newscaster import media
 from newscaster.errors import FootageError, InputError, MediaError
 from newscaster.face.crop import FaceCrop
 from newscaster.face.head_pose import Head
-from newscaster.formats.anchor import BUNDLED, MATTE, TARGET, AnchorFile
+from newscaster.formats.anchor import MATTE, TARGET, AnchorFile
+from newscaster.formats.bundled_anchors import BUNDLED
 from newscaster.formats.named_clips import ClipTimes, NamedClip
 from newscaster.media import TargetVideo
 from newscaster.prepare import video_track

@@ -55,7 +55,7 @@ def test_which_anchors_have_a_label() -> None:
 def test_speak_writes_it_and_says_so(
     larger_anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newscaster.formats.anchor.bundled_anchor", lambda: larger_anchor.path)
+    monkeypatch.setattr("newscaster.formats.bundled_anchors.bundled_anchor", lambda: larger_anchor.path)
     speech = speech_like(0.4)
     shown = {}
     for name, label in (("default", None), ("none", ""), ("other", "Test")):
@@ -99,7 +99,7 @@ def test_live_frames_have_it_and_nothing_else_is_touched(larger_anchor: Anchor) 
 
 
 def test_the_options(larger_anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newscaster.formats.anchor.bundled_anchor", lambda: larger_anchor.path)
+    monkeypatch.setattr("newscaster.formats.bundled_anchors.bundled_anchor", lambda: larger_anchor.path)
     media.write_wav(tmp_path / "speech.wav", speech_like(0.4), 16_000)
     for options, label in (
         ([], "AI-generated"),

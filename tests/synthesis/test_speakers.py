@@ -12,7 +12,7 @@ import newscaster
 from dubbed import Written
 from newscaster import Anchor, DubOptions, Outputs, Reading, Speaker, Style, media
 from newscaster.errors import ConsentError, FootageError, InputError, OutputError
-from newscaster.formats.anchor import anchor_path
+from newscaster.formats.bundled_anchors import anchor_path
 from tiny_anchor import speech_like
 
 FRAMES = 30

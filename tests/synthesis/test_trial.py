@@ -13,7 +13,8 @@ import newscaster
 import tiny_anchor
 from broken_networks import Change, broken
 from newscaster.errors import AnchorError
-from newscaster.formats.anchor import MOTION, RENDERER, AnchorFile, anchor_path, write_anchor
+from newscaster.formats.anchor import MOTION, RENDERER, AnchorFile, write_anchor
+from newscaster.formats.bundled_anchors import anchor_path
 from newscaster.synthesis import loading, trial
 from newscaster.synthesis.renderer import Job
 from tiny_anchor import write_tiny_anchor

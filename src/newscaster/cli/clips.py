@@ -43,7 +43,8 @@ def clips(
     speaks.
     """
     from newscaster.errors import InputError
-    from newscaster.formats.anchor import AnchorFile, anchor_path
+    from newscaster.formats.anchor import AnchorFile
+    from newscaster.formats.bundled_anchors import anchor_path
     from newscaster.formats.named_clips import ClipTimes
     from newscaster.synthesis.clip_editing import edit_clips
     from newscaster.synthesis.loading import load_target

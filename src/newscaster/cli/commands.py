@@ -291,7 +291,8 @@ def info(anchor: str, as_json: bool) -> None:
 
     ANCHOR: a file (default: the bundled anchor).
     """
-    from newscaster.formats.anchor import AnchorFile, anchor_path
+    from newscaster.formats.anchor import AnchorFile
+    from newscaster.formats.bundled_anchors import anchor_path
 
     file = AnchorFile(anchor_path(anchor))
     if as_json:

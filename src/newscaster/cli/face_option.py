@@ -93,7 +93,7 @@ def split_anchor(text: str) -> tuple[str, str | None]:
 
 
 def _is_anchor(text: str) -> bool:
-    from newscaster.formats.anchor import bundled_name
+    from newscaster.formats.bundled_anchors import bundled_name
 
     return (
         bundled_name(text) is not None

@@ -34,7 +34,7 @@ def open_anchor(anchor: str, *, workers: int | None, backend: str | None) -> Anc
         InputError: see :func:`newscaster.open`.
     """
     import newscaster
-    from newscaster.formats.anchor import anchor_path
+    from newscaster.formats.bundled_anchors import anchor_path
 
     path = anchor_path(anchor)
     if not _keeping or not path.is_file():

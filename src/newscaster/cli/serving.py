@@ -137,7 +137,7 @@ def serve(
     it contains the API token.
     """
     numpy_on_one_thread()
-    from newscaster.formats.anchor import BUNDLED, BUNDLED_ANCHORS
+    from newscaster.formats.bundled_anchors import BUNDLED, BUNDLED_ANCHORS
     from newscaster.server.settings import Limits, Settings, default_folder, new_token
 
     if no_token and context.get_parameter_source("token") is ParameterSource.COMMANDLINE:
@@ -187,7 +187,8 @@ def _check_anchors(places: Sequence[str]) -> None:
     Raises:
         AnchorError: one is missing or damaged.
     """
-    from newscaster.formats.anchor import AnchorFile, anchor_path, bundled_name
+    from newscaster.formats.anchor import AnchorFile
+    from newscaster.formats.bundled_anchors import anchor_path, bundled_name
     from newscaster.stores.remote import is_url, local_path
 
     for place in places:

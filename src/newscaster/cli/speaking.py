@@ -393,7 +393,7 @@ def reading_of(anchor: str | None, **options: Any) -> Reading | None:
         anchor: the anchor that reads a text; None: there is no text.
         options: fields of `Reading`; None: not given.
     """
-    from newscaster.formats.anchor import bundled_name
+    from newscaster.formats.bundled_anchors import bundled_name
     from newscaster.speech.voices import Reading, voice_of_a_man
 
     if bundled_name(anchor) == "grid-s1" and options["voice"] is None and options["command"] is None:

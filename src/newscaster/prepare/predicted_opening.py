@@ -12,7 +12,8 @@ from functools import cache
 import numpy as np
 
 from newscaster.face.mouth_basis import MouthBasis, opening
-from newscaster.formats.anchor import MOTION, AnchorFile, anchor_path
+from newscaster.formats.anchor import MOTION, AnchorFile
+from newscaster.formats.bundled_anchors import anchor_path
 from newscaster.inference import Session
 from newscaster.speech.encoder import SpeechEncoder, load_encoder
 from newscaster.speech.features import FeatureSpec, extract

@@ -13,8 +13,9 @@ from PIL import Image
 
 from newscaster import media
 from newscaster.errors import NewscasterError
-from newscaster.formats.anchor import TARGET, AnchorFile, bundled_name
+from newscaster.formats.anchor import TARGET, AnchorFile
 from newscaster.formats.anchor_info import AnchorInfo
+from newscaster.formats.bundled_anchors import bundled_name
 from newscaster.server.anchor_source import AnchorSource, sources
 from newscaster.server.http_errors import NOT_FOUND, RefusedError
 from newscaster.speech.spoken import Pronunciations

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from newscaster.errors import InputError
-from newscaster.formats.anchor import SUFFIX, AnchorFile, anchor_path, bundled_name
+from newscaster.formats.anchor import SUFFIX, AnchorFile
 from newscaster.formats.anchor_info import AnchorInfo
+from newscaster.formats.bundled_anchors import anchor_path, bundled_name
 from newscaster.server.http_errors import NOT_FOUND, RefusedError, sentence
 from newscaster.stores.cache import FileCache
 from newscaster.stores.remote import is_url, local_path, objects_in, remote_identity

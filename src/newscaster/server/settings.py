@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from newscaster.errors import InputError
-from newscaster.formats.anchor import BUNDLED
+from newscaster.formats.bundled_anchors import BUNDLED
 from newscaster.server.ids import check_instance
 from newscaster.server.turn import check_turn
 from newscaster.speech.spoken import Pronunciations

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from newscaster.deprecation import moved_keywords, renamed_attributes
-from newscaster.formats.anchor import AnchorFile, anchor_path
+from newscaster.formats.anchor import AnchorFile
+from newscaster.formats.bundled_anchors import anchor_path
 from newscaster.provenance import Statement
 from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.synthesis.anchor_frames import AnchorFrames

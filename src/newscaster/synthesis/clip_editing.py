@@ -17,8 +17,9 @@ import numpy as np
 
 from newscaster.errors import FootageError, InputError, OutputError
 from newscaster.face.geometry import runs
-from newscaster.formats.anchor import AnchorFile, anchor_path, is_bundled
+from newscaster.formats.anchor import AnchorFile
 from newscaster.formats.anchor_info import AnchorInfo
+from newscaster.formats.bundled_anchors import anchor_path, is_bundled
 from newscaster.formats.header import rewrite_header
 from newscaster.formats.named_clips import (
     MAX_CLIPS,

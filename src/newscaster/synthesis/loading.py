@@ -25,9 +25,9 @@ from newscaster.formats.anchor import (
     TARGET,
     AnchorFace,
     AnchorFile,
-    is_bundled,
 )
 from newscaster.formats.anchor_info import AnchorInfo
+from newscaster.formats.bundled_anchors import is_bundled
 from newscaster.inference import Session, backend_named
 from newscaster.provenance import Statement
 from newscaster.speech.encoder import SpeechEncoder
