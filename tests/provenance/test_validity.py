@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from newscaster.cli.speaking import signature_line
+from newscaster.cli.signature import signature_line
 from newscaster.errors import InputError
 from newscaster.media import redact_url
 from newscaster.provenance import (

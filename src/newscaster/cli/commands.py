@@ -33,8 +33,9 @@ from newscaster.cli.exits import (
 from newscaster.cli.option_names import OptionNamingGroup, named_here
 from newscaster.cli.renamed import RenamedOption
 from newscaster.cli.serving import serve
+from newscaster.cli.shared_options import timestamp_option
 from newscaster.cli.signals import SIGNALS, Terminated, end_programs, word
-from newscaster.cli.speaking import demo, speak, timestamp_option
+from newscaster.cli.speaking import demo, speak
 from newscaster.cli.streaming import live
 from newscaster.cli.terminal import (
     Warnings,

@@ -15,24 +15,23 @@ from newscaster.cli.consent_option import CONSENT_HELP
 from newscaster.cli.face_option import FACE, FaceChoice, check_faces
 from newscaster.cli.opened_anchors import open_anchor
 from newscaster.cli.option_names import named_here
-from newscaster.cli.speaking import (
+from newscaster.cli.shared_options import (
     articulation_options,
     background_option,
     crf_option,
-    end_if_unstamped,
     engine_options,
     label_options,
     motion_option,
     output_option,
     pronunciations_of,
     reading_of,
-    signature_line,
     signing_options,
     speech_output_options,
     strap_options,
     style_of,
     voice_options,
 )
+from newscaster.cli.signature import end_if_unstamped, signature_of
 from newscaster.cli.terminal import json_output, progress_report, say, value_text
 from newscaster.cli.video_people import VideoPerson, video_people
 
@@ -374,13 +373,5 @@ def _say_result(result: DubResult) -> None:
         say(result.own_audio.text)
     for note in result.notes:
         say(f"note: {named_here(value_text(note))}")
-    say(
-        signature_line(
-            by=result.signed_by,
-            locally=result.signed_locally,
-            why_not=result.unsigned_because,
-            until=result.signed_until,
-            time_stamped=result.time_stamped,
-        )
-    )
+    say(signature_of(result))
     end_if_unstamped(result.unstamped_because)

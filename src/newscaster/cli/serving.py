@@ -16,7 +16,12 @@ from click.core import ParameterSource
 from newscaster.cli.exits import EXIT_ERROR
 from newscaster.cli.json_log import json_lines, wants_json
 from newscaster.cli.renamed import RenamedOption
-from newscaster.cli.speaking import backend_option, pronunciations_of, pronunciations_option, timestamp_option
+from newscaster.cli.shared_options import (
+    backend_option,
+    pronunciations_of,
+    pronunciations_option,
+    timestamp_option,
+)
 from newscaster.cli.terminal import numpy_on_one_thread, say
 from newscaster.errors import InputError, MissingExtraError, NewscasterError
 

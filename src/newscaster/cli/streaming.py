@@ -14,23 +14,22 @@ import click
 from newscaster.cli import live_outputs
 from newscaster.cli.live_speech import POLL_SECONDS, Feed, feeding_of
 from newscaster.cli.renamed import RenamedOption
-from newscaster.cli.signals import StopInOrder
-from newscaster.cli.speaking import (
+from newscaster.cli.shared_options import (
     articulation_options,
     background_option,
     crf_option,
-    end_if_unstamped,
     engine_options,
     label_options,
     pronunciations_of,
     reading_of,
-    signature_line,
     signing_options,
     strap_options,
     style_of,
     target_start_option,
     voice_options,
 )
+from newscaster.cli.signals import StopInOrder
+from newscaster.cli.signature import end_if_unstamped, signature_line
 from newscaster.cli.suffix_option import SuffixOption
 from newscaster.cli.terminal import numpy_on_one_thread, say
 from newscaster.errors import InputError
