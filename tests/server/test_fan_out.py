@@ -15,7 +15,7 @@ from making_media import moving_pattern
 from newscaster.media import Vp8Packets, YuvFrame
 from newscaster.media.color import ColourTags, FromRgb
 from newscaster.server.fan_out import DEFAULT_BITS, EncodedStream
-from newscaster.server.webrtc import PacketTrack
+from newscaster.server.webrtc_tracks import PacketTrack
 from newscaster.synthesis.live_frame import LiveFrame
 
 

@@ -7,13 +7,7 @@ of `read_audio` is the audio at t0.
 from __future__ import annotations
 
 from newscaster.media import containers
-from newscaster.media.audio import (
-    Resampler,
-    copy_as_wav,
-    decode_wav,
-    read_audio,
-    read_audio_blocks,
-)
+from newscaster.media.audio import copy_as_wav, decode_wav, read_audio, read_audio_blocks
 from newscaster.media.audio_measure import MAX_MAGNITUDE, AudioMeasure, PeakMeter, measure_audio
 from newscaster.media.background import computed_ahead, made_ahead
 from newscaster.media.camera import is_camera, write_camera
@@ -40,6 +34,7 @@ from newscaster.media.packets import PACKET_SAMPLES, H264Packets, OpusPackets, V
 from newscaster.media.piped import MARK_BYTES, PipedAudio, container_named
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
 from newscaster.media.reader import length_notes
+from newscaster.media.resampling import Resampler
 from newscaster.media.sampling import SampledPlanes, read_pieces
 from newscaster.media.scan import MeasuredScan, measured_scan, remember_scan
 from newscaster.media.sequence import check_sequence, is_sequence, sequence_audio, sequence_path

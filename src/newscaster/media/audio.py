@@ -1,6 +1,6 @@
 """Audio input: float32 samples of a file, at its own rate or another, on the video's clock if it has video.
 
-Handles sample formats, gaps in the time stamps, and resampling. Leaves the content of the audio to `speech`.
+Handles sample formats and gaps in the time stamps. Leaves the content of the audio to `speech`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
@@ -33,6 +32,7 @@ from newscaster.media.reader import (
     open_media,
     reason,
 )
+from newscaster.media.resampling import resample
 from newscaster.media.video import first_frame_seconds
 from newscaster.system.files import atomic_write, check_output
 from newscaster.types import AudioF32
@@ -265,7 +265,7 @@ def read_audio(
         skip = round((seek_seconds - source.first_seconds) * source.rate)
         count = None if stop is None else math.ceil((stop - run_up + room) / rate * source.rate)
         native = _window(source.mono_blocks(), skip, count)
-        blocks = list(_resample(native, source.rate, rate))
+        blocks = list(resample(native, source.rate, rate))
     samples: AudioF32 = np.concatenate([np.zeros(0, np.float32), *blocks])
     return samples[start - run_up : None if stop is None else stop - run_up].copy()
 
@@ -282,7 +282,7 @@ def read_audio_blocks(path: Path, *, rate: int = 16_000, block_samples: int = 16
     with open_audio(Path(path)) as source:
         held: list[AudioF32] = []
         count = 0
-        for block in _resample(source.mono_blocks(), source.rate, rate):
+        for block in resample(source.mono_blocks(), source.rate, rate):
             held.append(block)
             count += len(block)
             if count >= block_samples:
@@ -353,56 +353,3 @@ def _window(blocks: Iterator[AudioF32], skip: int, count: int | None) -> Iterato
         left -= len(cut)
         if len(cut):
             yield cut
-
-
-def _resample(blocks: Iterator[AudioF32], source_rate: int, rate: int) -> Iterator[AudioF32]:
-    """Yield (n,) float32 blocks at another rate; the first sample keeps its time."""
-    if source_rate == rate:
-        yield from blocks
-        return
-    resampler = Resampler(source_rate, rate)
-    for block in blocks:
-        yield from resampler.blocks(block)
-    yield from resampler.blocks(None)
-
-
-class Resampler:
-    """A streaming resampler; the first sample keeps its time.
-
-    The output lags the input by a few samples of filter; `flush` returns the rest.
-
-    Args:
-        source_rate: of the input, in Hz.
-        rate: of the output, in Hz.
-    """
-
-    def __init__(self, source_rate: int, rate: int) -> None:
-        self._source_rate = source_rate
-        same = source_rate == rate
-        self._resampler = None if same else AudioResampler(format="flt", layout="mono", rate=rate)
-
-    def blocks(self, samples: AudioF32 | None) -> Iterator[AudioF32]:
-        """Push (n,) samples, or None at the end, and yield the blocks (n,) float32 that are ready."""
-        if self._resampler is None:
-            if samples is not None:
-                yield samples
-            return
-        for frame in self._resampler.resample(
-            None if samples is None else mono_frame(samples, self._source_rate)
-        ):
-            yield frame.to_ndarray()[0].astype(np.float32, copy=False)
-
-    def push(self, samples: AudioF32) -> AudioF32:
-        """Push (n,) samples; return those that are ready, float32."""
-        return np.concatenate([np.zeros(0, np.float32), *self.blocks(samples)]) if len(samples) else samples
-
-    def flush(self) -> AudioF32:
-        """Return the rest; nothing can be pushed after it."""
-        return np.concatenate([np.zeros(0, np.float32), *self.blocks(None)])
-
-
-def mono_frame(block: AudioF32, rate: int) -> AudioFrame:
-    """Return an FFmpeg frame of (n,) float32 samples."""
-    frame = AudioFrame.from_ndarray(np.ascontiguousarray(block[None]), format="flt", layout="mono")
-    frame.sample_rate = rate
-    return frame

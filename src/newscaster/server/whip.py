@@ -33,14 +33,8 @@ from newscaster import media
 from newscaster.errors import InputError, MediaError, OutputError
 from newscaster.server.fan_out import DEFAULT_BITS, EncodedStream
 from newscaster.server.session import RATE
-from newscaster.server.webrtc import (
-    ANSWER_ERRORS,
-    AudioTrack,
-    Connection,
-    PacketTrack,
-    hook_sender,
-    listen_on,
-)
+from newscaster.server.webrtc import ANSWER_ERRORS, Connection, listen_on
+from newscaster.server.webrtc_tracks import AudioTrack, PacketTrack, hook_sender
 from newscaster.synthesis.live_frame import LiveFrame
 from newscaster.types import AudioF32
 
@@ -57,7 +51,6 @@ _CONNECT_SECONDS = 15.0
 _HTTP_SECONDS = 15.0
 _MAX_ANSWER_BYTES = 64_000
 _MAX_REDIRECTS = 3
-_MAX_PACKETS = 25
 _LAST_SECONDS = 0.3
 """Time for the last packets to be sent."""
 _HINTS = {
@@ -127,7 +120,7 @@ class Publisher:
         self._connection.on("connectionstatechange", self._changed)
         self._state_changed = asyncio.Event()
         self._images = PacketTrack(self._want_key_frame)
-        self._audio = AudioTrack(_MAX_PACKETS)
+        self._audio = AudioTrack()
         self._stream: EncodedStream | None = None
         self._sender: RTCRtpSender | None = None
         self._resource: Callable[[], None] | None = None
