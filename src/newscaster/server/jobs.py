@@ -30,9 +30,7 @@ from typing import Any
 
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease, remove_left_overs
-from newscaster.server.anchor_registry import Library, merged
-from newscaster.server.dub_process import DubWork
-from newscaster.server.footage_process import FootageWork
+from newscaster.server.anchor_registry import Library
 from newscaster.server.http_errors import (
     CLOSING,
     NOT_FOUND,
@@ -42,28 +40,25 @@ from newscaster.server.http_errors import (
     sentence,
 )
 from newscaster.server.ids import with_instance
-from newscaster.server.job_process import Task, Work, run_work
+from newscaster.server.job_process import run_work
 from newscaster.server.job_record import (
     ANCHOR,
     CANCELLED,
-    CAPTIONS,
     DONE,
     FAILED,
     PHOTO_STEM,
     QUEUED,
     RUNNING,
     SCRIPT,
-    VIDEO,
     FootageJob,
     Job,
     PhotoJob,
 )
 from newscaster.server.job_store import JobStore
-from newscaster.server.photo_process import PhotoWork
+from newscaster.server.job_work import WorkSettings
 from newscaster.server.settings import Limits
 from newscaster.server.speech_upload import JOB_AUDIO_STEM
 from newscaster.speech.plain_text import plain_text
-from newscaster.speech.spoken import Pronunciations
 from newscaster.system.os_errors import fault
 from newscaster.texts import quoted, without_controls
 
@@ -81,11 +76,8 @@ class JobQueue:
         folder: folder of the jobs; created if missing.
         library: the anchors.
         limits: maximum numbers.
-        backend: see `newscaster.open`.
+        work: settings of all jobs.
         lease: lease of the folder; no record is written after it is lost.
-        timestamp: address of a time-stamp authority for signatures; None: no time stamps.
-        pronunciations: how words of texts are read; None: the user's own file, if there is one.
-        track_folder: returns the folder for face tracks of an upload, by its id; None keeps none.
         instance: name of the studio, in ids.
         ended: called when a job is no longer running, with its id, its state and the seconds that it ran.
     """
@@ -96,21 +88,16 @@ class JobQueue:
         library: Library,
         limits: Limits,
         *,
-        backend: str | None = None,
+        work: WorkSettings | None = None,
         lease: FolderLease | None = None,
-        timestamp: str | None = None,
-        pronunciations: Pronunciations | None = None,
-        track_folder: Callable[[str], Path | None] = lambda video_id: None,
         instance: str | None = None,
         ended: Callable[[str, str, float], None] = lambda job_id, state, seconds: None,
     ) -> None:
         self._instance = instance
         self._ended, self._paused = ended, False
-        self._track_folder = track_folder
         self._store = JobStore(folder, lease=lease)
-        self._library, self._limits, self._backend = library, limits, backend
-        self._timestamp = timestamp
-        self._pronunciations = pronunciations
+        self._library, self._limits = library, limits
+        self._work_settings = work or WorkSettings()
         self._jobs: dict[str, Job] = {}
         self._changed = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
@@ -359,45 +346,9 @@ class JobQueue:
             await asyncio.to_thread(self._library.add, job.anchor, folder / ANCHOR)
         self._update(job.id, **result)
 
-    def _task(self, job: Job, folder: Path, anchor: Path) -> Task:
-        """Return what the worker process of a job runs."""
-        words = merged(self._pronunciations, job.pronunciations)
-        if job.dub is not None:
-            return DubWork(
-                anchor=anchor,
-                backend=self._backend,
-                folder=folder,
-                job=job,
-                cache=self._track_folder(job.dub.video_id),
-                timestamp=self._timestamp,
-                pronunciations=words,
-            )
-        return Work(
-            anchor=anchor,
-            backend=self._backend,
-            source=folder / job.source,
-            video=folder / VIDEO,
-            captions=folder / CAPTIONS if job.has_script else None,
-            voice=job.voice,
-            speed=job.speed,
-            openness=job.openness,
-            smoothness=job.smoothness,
-            timestamp=self._timestamp,
-            pronunciations=words,
-            background=job.background,
-            title=job.strap_title,
-            subtitle=job.strap_subtitle,
-        )
-
     async def _make(self, job: Job, folder: Path) -> Mapping[str, Any]:
         """Run the worker, and remove its partial files."""
-        work: Task
-        if job.photo is not None:
-            work = PhotoWork(folder=folder, job=job)
-        elif job.footage is not None:
-            work = FootageWork(folder=folder, job=job)
-        else:
-            work = self._task(job, folder, await asyncio.to_thread(self._library.path, job.anchor))
+        work = await self._work_settings.task(job, folder, self._library)
         try:
             return await run_work(work, progress=partial(self._count, job.id))
         finally:

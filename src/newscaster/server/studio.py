@@ -17,6 +17,7 @@ from newscaster.server.anchor_registry import Library, UsedAnchor, merged, readi
 from newscaster.server.embed_tokens import EmbedTokens
 from newscaster.server.hls import HlsStreams
 from newscaster.server.http_errors import CLOSING, NOT_FOUND, TOO_MANY, RefusedError
+from newscaster.server.job_work import WorkSettings
 from newscaster.server.jobs import STOPPING, JobQueue
 from newscaster.server.metrics import Metrics
 from newscaster.server.recording import Recordings
@@ -122,11 +123,13 @@ class Studio:
             settings.keep / "jobs",
             self.library,
             settings.limits,
-            backend=settings.backend,
+            work=WorkSettings(
+                backend=settings.backend,
+                timestamp=settings.timestamp,
+                pronunciations=settings.pronunciations,
+                track_folder=lambda video_id: self.videos.track_folder(video_id),
+            ),
             lease=self.lease,
-            timestamp=settings.timestamp,
-            pronunciations=settings.pronunciations,
-            track_folder=lambda video_id: self.videos.track_folder(video_id),
             ended=self._job_ended,
             instance=settings.instance,
         )
