@@ -446,21 +446,6 @@ def test_skipped_sentences_are_noted(anchor: Anchor, caplog: pytest.LogCaptureFi
                 live.say("<break/>")
 
 
-@pytest.mark.parametrize(("distance", "frames_between"), [(0.03, 0), (0.2, 1)])
-def test_a_mouth_closes_no_faster_than_in_speech(
-    anchor: Anchor, distance: float, frames_between: int
-) -> None:
-    """One that is nearly closed is at rest with the next frame; a wide one takes one frame more."""
-    with anchor.live() as live:
-        rest = live._live_renderer.rest
-        live._shape = rest + np.array([0.0, distance])
-        live._close_mouth()
-        between = [*live._closing]
-    assert len(between) == frames_between
-    for shape in between:
-        assert np.linalg.norm(shape - rest, axis=1).max() == pytest.approx(distance / 2)
-
-
 def test_no_motion_is_computed_for_frames_that_are_dropped(
     anchor: Anchor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

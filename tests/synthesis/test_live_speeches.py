@@ -15,8 +15,9 @@ from newscaster import media
 from newscaster.errors import InputError
 from newscaster.speech.voices import Reading
 from newscaster.synthesis.anchor import Anchor
-from newscaster.synthesis.live import Live, TextSpeech
+from newscaster.synthesis.live import Live
 from newscaster.synthesis.live_frame import LiveFrame
+from newscaster.synthesis.live_voice import TextSpeech
 from newscaster.synthesis.options import Style
 from tiny_anchor import speech_like
 from virtual_clock import VirtualClock

@@ -1,7 +1,7 @@
 """A live stream of an anchor: speech in at any speed, frames out one by one, each with its audio.
 
 Schedules the frames. `speech_queue` holds the speech, `utterance` turns it into mouths and audio,
-`live_rendering` renders the frames.
+`closing_mouth` ends what breaks off, `live_rendering` renders the frames, `live_account` counts them.
 
 ::
 
@@ -20,7 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -37,10 +37,12 @@ from newscaster.speech.plain_text import plain_text
 from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.synthesis.actions import ActionOrder
 from newscaster.synthesis.background import Background
-from newscaster.synthesis.clock import Clock, Delays, MediaClock, WallClock
+from newscaster.synthesis.clock import Clock, MediaClock, WallClock
+from newscaster.synthesis.closing_mouth import ClosingMouth
+from newscaster.synthesis.live_account import LiveAccount
 from newscaster.synthesis.live_frame import Interruption, LiveCounts, LiveFrame
 from newscaster.synthesis.live_rendering import LiveRenderer
-from newscaster.synthesis.live_voice import OnSentence, SharedVoices, TextReader
+from newscaster.synthesis.live_voice import OnSentence, SharedVoices, TextReader, TextSpeech
 from newscaster.synthesis.loading import LoadedAnchor
 from newscaster.synthesis.motion import MotionStream
 from newscaster.synthesis.options import LIVE_LOOK_AHEAD_MS, LiveLimits, Style
@@ -62,10 +64,6 @@ LATE_SECONDS = 0.08
 """A frame that is later than this before rendering is dropped."""
 MAX_DROPPED_IN_A_ROW = 12
 """Limit for consecutive drops: a machine that is far too slow still shows some frames."""
-CLOSING_SECONDS = 0.08
-"""Maximum duration of closing the mouth if speech breaks off."""
-CLOSING_SPEED = 1.25
-"""Speed of its fastest point then, in IOD per second. 5 % of frames of speech (GRID speaker 1) are faster."""
 FADE_SECONDS = 0.02
 """Duration of the fade-out of interrupted audio."""
 _TEXT_RATE = 24_000
@@ -82,30 +80,6 @@ class _Plan:
     shape: ArrayF64
     audio: ArrayF32
     utterance: Utterance | None = None
-
-
-class TextSpeech(Future[None]):
-    """A text that is becoming audio: done when all of it is.
-
-    Args:
-        synthesis: the same without the number.
-        utterance: number of the speech, see `LiveFrame.utterance`.
-    """
-
-    def __init__(self, synthesis: Future[None], utterance: int) -> None:
-        super().__init__()
-        self.utterance = utterance
-        synthesis.add_done_callback(self._end)
-
-    def _end(self, synthesis: Future[None]) -> None:
-        if synthesis.cancelled():
-            self.cancel()
-        elif self.set_running_or_notify_cancel():
-            error = synthesis.exception()
-            if error is None:
-                self.set_result(None)
-            else:
-                self.set_exception(error)
 
 
 class Live:
@@ -166,17 +140,10 @@ class Live:
         self._lock = threading.Lock()
         self._number = 0
         self._shape = live_renderer.rest  # as last shown
-        self._closing: deque[ArrayF64] = deque()
+        self._mouth = ClosingMouth(live_renderer.rest, fps)
         self._interrupted = False
         self._closed = False
-        self._shown = self._dropped = self._underrun = 0
-        self._dropped_in_a_row = 0
-        self._started: Utterance | None = None  # whose first frame has been shown
-        self._spoken = 0  # frames of utterances
-        self._speech: int | None = None  # number of the speech that was output last, and how much of it
-        self._speech_output_seconds = 0.0
-        self._speech_seconds = self._speech_before = 0.0  # of all utterances, and of all but the last
-        self._delays, self._late = Delays(), Delays()
+        self._account = LiveAccount(fps)
         self._levelled: dict[bool, MotionStream] = {}  # last stream of pushed audio, and of texts
         self._reader = TextReader(
             self._queue,
@@ -328,11 +295,9 @@ class Live:
         with self._changed:
             self._queue.clear()
             self._order.clear()
-            speech, self._speech = self._speech, None
-            seconds = 0.0 if speech is None else self._speech_output_seconds
             self._interrupted = True
             self._changed.notify_all()
-            return Interruption(seconds, speech)
+            return self._account.interrupt()
 
     def close(self) -> None:
         """Close the stream: iterators end, and queued speech is dropped. May be called repeatedly."""
@@ -354,19 +319,8 @@ class Live:
         """Statistics of the stream so far."""
         with self._changed:
             waiting = sum(self._queue.waiting_seconds(read=read) for read in (False, True))
-            return LiveCounts(
-                shown=self._shown,
-                dropped=self._dropped,
-                underrun=self._underrun,
-                audio_seconds=self._media.seconds(self._number),
-                spoken_seconds=float(self._spoken / self.fps),
-                speech_seconds=self._speech_seconds,
-                waiting_seconds=waiting,
-                delay_seconds=self._delays.last,
-                delay_seconds_p95=self._delays.p95,
-                late_seconds=self._late.last,
-                late_seconds_p95=self._late.p95,
-            )
+            seconds = self._media.seconds(self._number)
+            return self._account.counts(audio_seconds=seconds, waiting_seconds=waiting)
 
     # Output
 
@@ -444,7 +398,7 @@ class Live:
                 if plan is None:
                     return None
                 late = paced and self._clock() > self._media.due(number) + LATE_SECONDS
-                late = late and self._dropped_in_a_row < MAX_DROPPED_IN_A_ROW
+                late = late and self._account.dropped_in_a_row < MAX_DROPPED_IN_A_ROW
                 started = time.perf_counter()
                 image = None if late else self._live_renderer.image(index, plan.shape, number=number)
                 render_seconds = None if late else time.perf_counter() - started
@@ -479,36 +433,16 @@ class Live:
                 return None
             self._number = number + 1
             self._shape = plan.shape
-            self._dropped_in_a_row = self._dropped_in_a_row + 1 if late else 0
-            self._dropped, self._shown = self._dropped + late, self._shown + (not late)
             now = self._clock()
-            if paced:
-                self._late.add(max(0.0, now - self._media.due(number)))
+            late_seconds = max(0.0, now - self._media.due(number)) if paced else None
+            self._account.add_frame(dropped=late, late_seconds=late_seconds)
             if plan.utterance is not None:
-                self._count_speech(plan.utterance, now)
-            return self._ended()
-
-    def _count_speech(self, utterance: Utterance, now: float) -> None:
-        """Count a frame of speech that was output at the time `now`; the lock is held."""
-        if utterance is not self._started:
-            self._speech_before = self._speech_seconds
-            self._started = utterance
-            if not utterance.continues:
-                self._delays.add(now - utterance.start_seconds)
-        self._spoken += 1
-        self._speech_seconds = self._speech_before + utterance.speech_seconds
-        if utterance.id != self._speech:
-            self._speech, self._speech_output_seconds = utterance.id, 0.0
-        self._speech_output_seconds += float(1 / self.fps)
-        if utterance.over:
-            self._queue.finish(utterance)
-
-    def _ended(self) -> tuple[int, ...]:
-        """Return the numbers of the speeches that have ended; the lock is held."""
-        ended = self._queue.pop_finished()
-        if self._speech in ended:
-            self._speech = None
-        return ended
+                self._account.add_speech(plan.utterance, now)
+                if plan.utterance.over:
+                    self._queue.finish(plan.utterance)
+            ended = self._queue.pop_finished()
+            self._account.end(ended)
+            return ended
 
     def _plan(self, number: int, paced: bool, interrupted: _Plan | None) -> _Plan | None:
         """Return mouth and audio of a frame, once its speech is known; None if the stream is closed.
@@ -527,18 +461,18 @@ class Live:
                     return self._plan_interruption(count, interrupted)
                 utterance = self._current(number, paced)
             if utterance is None:
-                return _Plan(shape=self._next_closing_shape(), audio=np.zeros(count, np.float32))
+                return _Plan(shape=self._mouth.next(), audio=np.zeros(count, np.float32))
             shape = self._wait_for_shape(utterance, number, paced)
             with self._changed:
                 if self._stopped():
                     continue
                 if shape is not None:
-                    self._closing.clear()
+                    self._mouth.stop()
                     return _Plan(shape=shape, audio=utterance.audio(count), utterance=utterance)
-                if not self._closing:
-                    self._close_mouth()
+                if not self._mouth.is_closing:
+                    self._mouth.start(self._shape)
                 if not utterance.over:  # less than half a frame of audio is left, which has no shape
-                    shape = self._next_closing_shape()
+                    shape = self._mouth.next()
                     return _Plan(shape=shape, audio=utterance.audio(count), utterance=utterance)
                 self._queue.finish(utterance)
 
@@ -576,14 +510,14 @@ class Live:
                     self._changed.notify_all()  # the reader may wait for this
                     self._clock.wait(self._changed, left)
                 else:
-                    self._underrun += 1
+                    self._account.add_underrun()
                     self._queue.underrun(utterance)
 
     def _will_be_dropped(self, number: int) -> bool:
         """Return whether frame `number`, and those whose motion is computed with it, will be dropped."""
         count = math.ceil(MAX_SECONDS_AT_ONCE * self.fps)
         late = self._clock() > self._media.due(number + count - 1) + LATE_SECONDS
-        return late and self._dropped_in_a_row + count <= MAX_DROPPED_IN_A_ROW
+        return late and self._account.dropped_in_a_row + count <= MAX_DROPPED_IN_A_ROW
 
     def _stopped(self) -> bool:
         """Return whether the current plan is obsolete."""
@@ -600,24 +534,9 @@ class Live:
             audio = current.audio(count)
         fade = round(FADE_SECONDS * self.rate)
         weights = np.clip(1 - (np.arange(count) + 0.5) / fade, 0, 1).astype(np.float32)
-        if not self._closing:
-            self._close_mouth()
-        return _Plan(shape=self._next_closing_shape(), audio=audio * weights)
-
-    def _close_mouth(self) -> None:
-        """Queue shapes from the last one shown to rest, by a raised cosine; none if it is nearly closed."""
-        rest = self._live_renderer.rest
-        if np.array_equal(self._shape, rest):
-            return
-        distance = float(np.linalg.norm(self._shape - rest, axis=1).max())
-        steps = min(int(CLOSING_SECONDS * self.fps), math.ceil(distance / CLOSING_SPEED * self.fps))
-        steps = max(1, steps)
-        gains = (1 + np.cos(np.pi * np.arange(1, steps) / steps)) / 2
-        self._closing.extend(rest + gain * (self._shape - rest) for gain in gains)
-
-    def _next_closing_shape(self) -> ArrayF64:
-        """Return the mouth of a frame without speech: closing, or at rest."""
-        return self._closing.popleft() if self._closing else self._live_renderer.rest
+        if not self._mouth.is_closing:
+            self._mouth.start(self._shape)
+        return _Plan(shape=self._mouth.next(), audio=audio * weights)
 
     def _new_utterance(self, rate: int, start_seconds: float, read: bool) -> Utterance:
         # A text uses the settings at its first shape, pushed audio those at its arrival.

@@ -35,6 +35,30 @@ _POLL_SECONDS = 0.25
 _FIRST_WORD = "One."
 
 
+class TextSpeech(Future[None]):
+    """A text that is becoming audio: done when all of it is.
+
+    Args:
+        synthesis: the same without the number.
+        utterance: number of the speech, see `LiveFrame.utterance`.
+    """
+
+    def __init__(self, synthesis: Future[None], utterance: int) -> None:
+        super().__init__()
+        self.utterance = utterance
+        synthesis.add_done_callback(self._end)
+
+    def _end(self, synthesis: Future[None]) -> None:
+        if synthesis.cancelled():
+            self.cancel()
+        elif self.set_running_or_notify_cancel():
+            error = synthesis.exception()
+            if error is None:
+                self.set_result(None)
+            else:
+                self.set_exception(error)
+
+
 class SharedVoices:
     """The voices in use, each loaded once. Readings that differ in speed alone share a voice."""
 
