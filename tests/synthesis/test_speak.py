@@ -432,33 +432,6 @@ def test_look_ahead_everywhere(anchor: Anchor, tmp_path: Path) -> None:
     assert not (tmp_path / "b.mp4").exists()
 
 
-def test_scripts_that_are_no_text(anchor: Anchor, voice: FakeVoice, tmp_path: Path) -> None:
-    out, script = tmp_path / "x.mp4", tmp_path / "news.txt"
-    for content, kind in (
-        (b"{\\rtf1\\ansi Hello.}", "an RTF document"),
-        (b"%PDF-1.7 Hello.", "a PDF document"),
-        (b"PK\x03\x04 Hello.", "a ZIP archive or an office document"),
-        (b"\xd0\xcf\x11\xe0 Hello.", "an office document"),
-        ("Hello there.".encode("utf-16-le"), "a binary file: 12 of its 24 bytes are control characters"),
-        (bytes(range(16)) * 100, "a binary file: 1"),
-        (b"caf\xe9", r"cannot be read .*Give an existing UTF-8 text file"),
-    ):
-        script.write_bytes(content)
-        with pytest.raises(InputError, match=kind):
-            anchor.speak(script, out)
-    assert voice.sentences == []
-    assert not out.exists()
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
-def test_scripts_with_a_byte_order_mark(
-    anchor: Anchor, voice: FakeVoice, tmp_path: Path, encoding: str
-) -> None:
-    (tmp_path / "news.txt").write_bytes("Größe.".encode(encoding))
-    anchor.speak(tmp_path / "news.txt", tmp_path / "x.mp4")
-    assert voice.sentences == ["Größe."]
-
-
 def test_mark_up_and_control_characters_reach_neither_voice_nor_captions(
     anchor: Anchor, voice: FakeVoice, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -335,7 +335,7 @@ def _dub_speakers(
 
 
 def _is_read(face: _Chosen) -> bool:
-    from newscaster.synthesis.speech_input import is_script
+    from newscaster.synthesis.script_file import is_script
 
     return face.text is not None or face.script is not None or is_script(face.speech)
 

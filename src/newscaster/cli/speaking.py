@@ -126,7 +126,7 @@ def _speak(
     **options: Any,
 ) -> SpeakResult:
     from newscaster.synthesis.options import Outputs, SigningOptions
-    from newscaster.synthesis.speech_input import is_script
+    from newscaster.synthesis.script_file import is_script
 
     is_read = text is not None or is_script(speech)
     reading = reading_of(

@@ -198,7 +198,7 @@ def _reading(
     anchor: str, speech: str | None, text: str | None, options: Mapping[str, Any]
 ) -> tuple[str | None, str | None, Reading | None]:
     """Return speech, text, and how the text is read; a script that is given as speech becomes the text."""
-    from newscaster.synthesis.speech_input import is_script, read_script
+    from newscaster.synthesis.script_file import is_script, read_script
 
     if is_script(speech):
         text, speech = read_script(Path(speech)), None

@@ -16,7 +16,8 @@ from newscaster.speech.captions import TimedSentence
 from newscaster.speech.cued_script import ScriptCue, parse_cues
 from newscaster.speech.voices import Reading
 from newscaster.speech.voices.cued import speak_cues
-from newscaster.synthesis.speech_input import Speech, measure_speech, read_script
+from newscaster.synthesis.script_file import read_script
+from newscaster.synthesis.speech_input import Speech, measure_speech
 
 SUFFIXES = (".srt", ".vtt")
 _RATE = 48_000

@@ -34,8 +34,9 @@ from newscaster.synthesis.dub_roles import Role
 from newscaster.synthesis.identity import anchor_descriptor
 from newscaster.synthesis.loading import LoadedAnchor
 from newscaster.synthesis.options import Outputs, SigningOptions, Style
+from newscaster.synthesis.script_file import is_script, read_script
 from newscaster.synthesis.speak import SpeechRequest
-from newscaster.synthesis.speech_input import Speech, is_script, measure_speech, open_speech, read_script
+from newscaster.synthesis.speech_input import Speech, measure_speech, open_speech
 from newscaster.synthesis.video_faces import choose_face
 from newscaster.types import AudioF32, Progress
 

@@ -16,8 +16,9 @@ from newscaster.synthesis.cued_speech import open_cued_speech
 from newscaster.synthesis.dub_options import DubOptions
 from newscaster.synthesis.dub_people import PersonSource
 from newscaster.synthesis.own_audio import own_audio
+from newscaster.synthesis.script_file import is_script
 from newscaster.synthesis.speak import SpeechRequest
-from newscaster.synthesis.speech_input import Speech, is_script, measure_speech, open_speech
+from newscaster.synthesis.speech_input import Speech, measure_speech, open_speech
 from newscaster.synthesis.speech_mix import mix_speeches
 
 

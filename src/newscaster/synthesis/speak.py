@@ -25,9 +25,10 @@ from newscaster.synthesis.options import Outputs, SigningOptions, Style
 from newscaster.synthesis.output_paths import OutputPaths, inputs_of
 from newscaster.synthesis.overlays import Overlays
 from newscaster.synthesis.result import SpeakResult, tags
+from newscaster.synthesis.script_file import is_script
 from newscaster.synthesis.signing import Signing, SpeechSource
 from newscaster.synthesis.speech_found import warn_without_speech
-from newscaster.synthesis.speech_input import Speech, SpeechInput, is_script, open_speech
+from newscaster.synthesis.speech_input import Speech, SpeechInput, open_speech
 from newscaster.types import FrameProgress
 
 
