@@ -117,11 +117,6 @@ def _speak(
     backend: str | None,
     *,
     out: Path,
-    voice: str | None,
-    voice_command: str | None,
-    speed: float | None,
-    language: str | None,
-    pronunciations: Path | None,
     text: str | None,
     **options: Any,
 ) -> SpeakResult:
@@ -131,11 +126,11 @@ def _speak(
     is_read = text is not None or is_script(speech)
     reading = reading_of(
         anchor if is_read else None,
-        voice=voice,
-        command=voice_command,
-        speed=speed,
-        language=language,
-        pronunciations=pronunciations_of(pronunciations),
+        voice=options["voice"],
+        command=options["voice_command"],
+        speed=options["speed"],
+        language=options["language"],
+        pronunciations=pronunciations_of(options["pronunciations"]),
     )
     style = style_of(reading, options)
     performer = open_anchor(anchor, workers=workers, backend=backend)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter as Counts
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -25,7 +25,10 @@ from newscaster.server.job_record import STATES
 from newscaster.version import VERSION
 
 if TYPE_CHECKING:
-    from newscaster.server.studio import Studio
+    from newscaster.server.jobs import JobQueue
+    from newscaster.server.session import Session
+    from newscaster.server.settings import Settings
+    from newscaster.server.webrtc import Peers
     from newscaster.synthesis.live_frame import LiveFrame
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -35,6 +38,20 @@ _JOB_BUCKETS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 _DELAY_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 5.0)
 _REASONS = {TOO_MANY: "limit", CLOSING: "stopping"}
 """By status; all others are `invalid`."""
+
+
+class Watched(Protocol):
+    """A studio, whose states are read."""
+
+    settings: Settings
+    peers: Peers
+    jobs: JobQueue
+
+    def sessions(self) -> list[Session]:
+        """Return all live sessions."""
+
+    def why_not_ready(self) -> str | None:
+        """Return in one sentence why no session can be started now; None if one can."""
 
 
 class Metrics:
@@ -76,7 +93,7 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"newscaster_{name}", text, labels, registry=self.registry)
 
-    def watch(self, studio: Studio) -> None:
+    def watch(self, studio: Watched) -> None:
         """Add the states of a studio."""
         self.registry.register(_States(studio))
 
@@ -117,7 +134,7 @@ class Metrics:
 class _States(Collector):
     """The states of a studio, read when they are scraped."""
 
-    def __init__(self, studio: Studio) -> None:
+    def __init__(self, studio: Watched) -> None:
         self._studio = studio
 
     def collect(self) -> Iterator[GaugeMetricFamily | InfoMetricFamily]:
