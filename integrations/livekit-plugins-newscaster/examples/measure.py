@@ -46,9 +46,11 @@ class Probe:
         self.waits: list[float] = []
         self.played: dict[int, float] = {}
         self.shown: dict[int, float] = {}
+        self.cleared_seconds = 0.0
+        """Published audio that an interruption has taken back, since it was last set to 0."""
         forward, source = runner._forward_audio, runner._audio_source
         frame_of_audio, frame_of_image = runner._generator._audio_frame, generator_module.to_video_frame
-        show = runner._video_source.capture_frame
+        show, clear = runner._video_source.capture_frame, source.clear_queue
 
         def audio_frame(frame):
             made = frame_of_audio(frame)
@@ -68,6 +70,10 @@ class Probe:
                 self.played[frame.userdata["number"]] = now + queued
             await forward(frame)
 
+        def clear_queue():
+            self.cleared_seconds += source.queued_duration
+            clear()
+
         def image(frame):
             self.shown[frame.number] = time.monotonic()
             show(frame)
@@ -75,6 +81,7 @@ class Probe:
         runner._generator._audio_frame = audio_frame
         generator_module.to_video_frame = video_frame
         runner._forward_audio = audio
+        source.clear_queue = clear_queue
         runner._video_source.capture_frame = image
 
     @property
@@ -117,6 +124,7 @@ async def main(anchor: str, turns: int, minutes: float) -> None:
             longest = min(until - time.monotonic(), longest)
         start = await say(ANSWER_SECONDS)
         await asyncio.sleep(random.uniform(0.5, longest) if left > MIN_TURN_SECONDS else random.uniform(1, 3))
+        probe.cleared_seconds = 0.0
         output.clear_buffer()
         interrupted = time.monotonic()
         await asyncio.wait_for(output.wait_for_playout(), 5)
@@ -126,7 +134,8 @@ async def main(anchor: str, turns: int, minutes: float) -> None:
             first.append(spoken[0] - start)
             last.append(spoken[-1] - interrupted)
             # The last one is the fade-out.
-            errors.append((len(spoken) - 1) / 25 - events[-1].playback_position)
+            heard = (len(spoken) - 1) / 25 - probe.cleared_seconds
+            errors.append(heard - events[-1].playback_position)
         memory.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6)
         print(
             f"{(time.monotonic() - wall) / 60:5.1f} min, turn {turn + 1}: {len(events)} events, "
