@@ -302,17 +302,17 @@ class _GatedCoefficients:
         self._samples.append(samples)
         if not len(coefficients):
             return coefficients
-        return self._apply(coefficients, self._gate.push(self._take_samples()))
+        return self._apply(coefficients, self._gate.push(self._pop_samples()))
 
     def flush(self) -> ArrayF64:
         """Return the rest."""
         empty = self._coefficients[:0]
         if self._gate is None:
             return empty
-        gains = [self._gate.push(self._take_samples()), self._gate.flush()]
+        gains = [self._gate.push(self._pop_samples()), self._gate.flush()]
         return self._apply(empty, np.concatenate(gains))
 
-    def _take_samples(self) -> ArrayF32:
+    def _pop_samples(self) -> ArrayF32:
         samples = np.concatenate([np.zeros(0, np.float32), *self._samples])
         self._samples.clear()
         return samples
