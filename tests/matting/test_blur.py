@@ -26,7 +26,7 @@ def frame() -> tuple[YuvFrame, FrameMatte]:
 
 def test_the_person_does_not_bleed_into_the_background() -> None:
     image, matte = frame()
-    y, u, v = BackgroundBlur(image).planes(image, matte, 0)
+    y, u, v = BackgroundBlur(image).planes(image, matte)
     assert (y.shape, u.shape, v.shape) == (
         (HEIGHT, WIDTH),
         (HEIGHT // 2, WIDTH // 2),
@@ -38,12 +38,46 @@ def test_the_person_does_not_bleed_into_the_background() -> None:
     assert y[:, 20:40].std() < image.planes[0][:, 20:40].std() / 8
 
 
-def test_frames_are_blurred_once() -> None:
+def paint(image: YuvFrame, value: int, rows: slice = slice(None)) -> None:
+    image.planes[0][rows] = value
+
+
+def test_a_still_background_stays_exactly_as_it_is() -> None:
     image, matte = frame()
     blur = BackgroundBlur(image)
-    first = [plane.copy() for plane in blur.planes(image, matte, 0)]
-    for plane in image.planes:
-        plane[:] = 16
-    for plane, before in zip(blur.planes(image, matte, 0), first, strict=True):
+    first = [plane.copy() for plane in blur.planes(image, matte)]
+    image.planes[0][:] += 1  # as a key frame may
+    for plane, before in zip(blur.planes(image, matte), first, strict=True):
         assert np.array_equal(plane, before)
-    assert blur.planes(image, OPAQUE, 1)[0].max() < 20
+
+
+def test_a_part_that_changes_is_blurred_again() -> None:
+    image, matte = frame()
+    paint(image, 100)
+    blur = BackgroundBlur(image)
+    before = blur.planes(image, matte)[0].copy()
+    paint(image, 140, slice(8))  # one row of cells
+    after = blur.planes(image, matte)[0].astype(int) - before
+    assert after[:4].mean() > 10
+    assert np.abs(after[100:, :40]).max() <= 1
+
+
+def test_another_shot_leaves_nothing_of_the_last_one() -> None:
+    image, matte = frame()
+    paint(image, 200)
+    blur = BackgroundBlur(image)
+    blur.planes(image, OPAQUE)
+    paint(image, 40)
+    assert blur.planes(image, matte)[0].max() <= 41  # also behind the person
+
+
+def test_what_the_person_uncovers_is_remembered() -> None:
+    image, matte = frame()
+    paint(image, 60)
+    blur = BackgroundBlur(image)
+    assert np.abs(blur.planes(image, matte)[0].astype(int) - 60).max() <= 1
+    paint(image, 160, slice(100, 180))
+    image.planes[0][:, :60] = image.planes[0][:, 100:] = 60
+    blur.planes(image, OPAQUE)  # the person has left, and a bright wall was behind
+    behind = blur.planes(image, matte)[0]
+    assert behind[140, 80] > 100

@@ -7,7 +7,7 @@ import pytest
 
 from newscaster.matting import clips
 from newscaster.matting.clips import face_box, matte_clip
-from newscaster.matting.matte import Matte
+from newscaster.matting.matte import CoarseMatte, Matte
 from newscaster.matting.planes import OPAQUE
 from newscaster.media import YuvFrame
 from newscaster.media.color import ColourTags, FromRgb
@@ -22,16 +22,21 @@ class StandIn:
         self.pushed: list[object] = []
         StandIn.made.append(self)
 
-    def push(self, frame: np.ndarray, *, face: tuple[float, ...] | None = None) -> Matte:
+    def coarse(self, frame: np.ndarray, *, face: tuple[float, ...] | None = None) -> CoarseMatte:
         self.pushed.append(face)
         found = face is None or face[0] < 10
-        return Matte(np.full(frame.shape[:2], 200 * found, np.uint8), frame, found)
+        return CoarseMatte(frame, frame, np.zeros((0, 0), np.float32) if found else None)
+
+    def refine(self, coarse: CoarseMatte, evidence: object) -> Matte:
+        found = coarse.mask is not None
+        return Matte(np.full(coarse.frame.shape[:2], 200 * found, np.uint8), coarse.frame, found)
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[StandIn]:
     monkeypatch.setattr(clips, "PersonMatte", StandIn)
     monkeypatch.setattr(clips, "load_person_network", lambda: None)
+    monkeypatch.setattr(CoarseMatte, "evidence", lambda self: None)
     monkeypatch.setattr(StandIn, "made", [])
     return StandIn.made
 

@@ -23,15 +23,19 @@ _CELL_PX, _LARGE_CELL_PX = 8, 16
 _LARGE_SIDE_PX = 700
 _SIGMA = 0.04
 """Standard deviation of the blur as a fraction of the frame's smaller side."""
-_SAMPLES = 4
-"""Of a cell on each axis: the blur reaches over so many cells that more change nothing."""
 _FLOOR = np.float32(1e-3)
 """Weight of the mean background."""
-_CACHE_BYTES = 64 << 20
+_STILL_LEVELS = 3
+"""A cell is still while its mean stays within so many 8-bit values: noise, and the steps of key frames."""
+_NEW_SHOT = 0.1
+"""If more of the cells change at once, the camera has moved, or the shot has."""
 
 
 class BackgroundBlur:
-    """Blurs the backgrounds of the frames of one target; caches the small images.
+    """Blurs the backgrounds of successive frames.
+
+    Each cell keeps its colour until that changes, so that a still background is blurred once, stays exactly
+    as it is, and costs the encoder nothing. Cells that the person hides keep what was last seen there.
 
     Args:
         like: one of the frames.
@@ -44,32 +48,41 @@ class BackgroundBlur:
         sigma = _SIGMA * side / self._cell
         self._down, self._across = (_gaussian(-(-length // self._cell), sigma) for length in (height, width))
         self._enlargers = [PlaneEnlarger() for _ in range(3)]
-        self._cache: dict[int, ImageU8] = {}
-        self._bytes_left = _CACHE_BYTES
+        shape = len(self._down), len(self._across)
+        self._colours = np.zeros((3, *shape), np.uint8)
+        self._known: ArrayBool = np.zeros(shape, np.bool_)
+        self._planes: Planes | None = None
 
-    def planes(self, image: YuvFrame, matte: FrameMatte, index: int) -> Planes:
-        """Return Y, U and V of the blurred background of frame `index`."""
-        small = self._cache.get(index)
-        if small is None:
-            small = self._small(image, matte)
-            if small.nbytes <= self._bytes_left:
-                self._cache[index] = small
-                self._bytes_left -= small.nbytes
-        y, u, v = (
-            enlarge(plane, own.shape)
-            for enlarge, plane, own in zip(self._enlargers, small, image.planes, strict=True)
-        )
-        return y, u, v
+    def planes(self, image: YuvFrame, matte: FrameMatte) -> Planes:
+        """Return Y, U and V of the blurred background of the next frame; read-only."""
+        if self._update(image, matte) or self._planes is None:
+            y, u, v = (
+                enlarge(plane, own.shape)
+                for enlarge, plane, own in zip(self._enlargers, self._blurred(), image.planes, strict=True)
+            )
+            self._planes = y, u, v
+        return self._planes
 
-    def _small(self, image: YuvFrame, matte: FrameMatte) -> ImageU8:
-        """Return the blurred background, (3, h, w): Y, U and V, all of one size."""
+    def _update(self, image: YuvFrame, matte: FrameMatte) -> bool:
+        """Look at a frame; return whether any cell has changed, or is seen for the first time."""
         y, u, v = image.planes
         cell = self._cell
-        values = np.empty((4, len(self._down), len(self._across)), np.float32)
-        values[0], values[1], values[2] = _reduced(y, cell), _reduced(u, cell // 2), _reduced(v, cell // 2)
-        values[3] = 1
+        colours = np.stack([_reduced(y, cell, 4), _reduced(u, cell // 2, 2), _reduced(v, cell // 2, 2)])
+        seen = np.ones_like(self._known)
         if matte.luma is not None:
-            values[3] = _eroded(_reduced(matte.luma.outside, cell) == 255)
+            seen = _eroded(_reduced(matte.luma.outside, cell, 4) == 255)
+        change = np.abs(np.subtract(colours, self._colours, dtype=np.int16)).max(axis=0)
+        changed = seen & self._known & (change > _STILL_LEVELS)
+        if changed.sum() > _NEW_SHOT * (seen & self._known).sum():
+            self._known = np.zeros_like(seen)
+        new = seen & (changed | ~self._known)
+        self._colours[:, new] = colours[:, new]
+        self._known |= seen
+        return bool(new.any())
+
+    def _blurred(self) -> ImageU8:
+        """Return the blurred background, (3, h, w): Y, U and V, all of one size."""
+        values = np.concatenate([self._colours, self._known[None]], dtype=np.float32)
         values[:3] *= values[3]
         sums = values.sum(axis=(1, 2), dtype=np.float32)
         values = np.asarray(self._down @ values @ self._across, np.float32)
@@ -86,10 +99,10 @@ def _gaussian(count: int, sigma: float) -> ArrayF32:
     return weights / np.float32(weights.sum(axis=0).max())
 
 
-def _reduced(plane: ImageU8, cell: int) -> ImageU8:
-    """Return the mean of up to 4 x 4 samples of each cell of `cell` x `cell` pixels, cut at the border."""
-    step = max(1, cell // _SAMPLES)
-    return np.asarray(Image.fromarray(plane[::step, ::step]).reduce(cell // step))
+def _reduced(plane: ImageU8, cell: int, samples: int) -> ImageU8:
+    """Return the mean of `samples` x `samples` pixels of each cell of `cell` x `cell`, cut at the border."""
+    step = cell // samples
+    return np.asarray(Image.fromarray(np.ascontiguousarray(plane[::step, ::step])).reduce(samples))
 
 
 def _eroded(mask: ArrayBool) -> ArrayBool:

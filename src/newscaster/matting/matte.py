@@ -1,4 +1,10 @@
-"""Mattes of a clip, frame by frame: `PersonMatte` in, `Matte` out, `composite` with another background."""
+"""Mattes of a clip, frame by frame: `PersonMatte` in, `Matte` out, `composite` with another background.
+
+A frame takes three steps. The first and the last go on from the frame before; the second may run in any
+thread::
+
+    PersonMatte.coarse ─► CoarseMatte.evidence ─► PersonMatte.refine
+"""
 
 from __future__ import annotations
 
@@ -13,12 +19,12 @@ from newscaster.matting.filters import planes, shrink, shrink_floats
 from newscaster.matting.network import PersonNetwork, load_person_network
 from newscaster.matting.refine import STEP, Evidence, Refiner
 from newscaster.matting.temporal import MotionGain
-from newscaster.types import ImageU8
+from newscaster.types import ArrayF32, ImageU8
 
 FaceBox = tuple[float, float, float, float]
 """left, top, right, bottom of a face in pixels of the frame."""
 MIN_SIDE_PX = 32
-_MASK_SIDE_PX = 960
+MASK_SIDE_PX = 960
 _BAND = 0.09
 
 
@@ -38,6 +44,31 @@ class Matte:
     found: bool
 
 
+@dataclass(frozen=True, eq=False)
+class CoarseMatte:
+    """A frame, and the network's mask of the people in it.
+
+    Attributes:
+        frame: (H, W, 3) uint8 RGB.
+        small: the same, reduced to the size of the mask.
+        mask: probability of a person; None: there is nobody.
+        band_px: half the width of the band along the mask's edge in which colours count.
+    """
+
+    frame: ImageU8
+    small: ImageU8
+    mask: ArrayF32 | None
+    band_px: int = 0
+
+    def evidence(self) -> Evidence | None:
+        """Return the evidence of the colours; None if there is nobody."""
+        if self.mask is None:
+            return None
+        return Evidence(
+            planes(shrink(self.small, STEP)), shrink_floats(self.mask, STEP), band_px=self.band_px
+        )
+
+
 class PersonMatte:
     """Matting of people in the frames of one clip; static pixels keep their alpha.
 
@@ -55,7 +86,7 @@ class PersonMatte:
     def push(
         self, frame: ImageU8, *, face: FaceBox | None = None, other_faces: Sequence[FaceBox] = ()
     ) -> Matte:
-        """Return the matte of the clip's next frame.
+        """Return the matte of the clip's next frame: all three steps.
 
         Args:
             frame: (H, W, 3) uint8 RGB, at least 32 x 32, of one size throughout the clip.
@@ -65,6 +96,13 @@ class PersonMatte:
         Raises:
             InputError: the frame has another type or size, or a face lies outside it. The state is unchanged.
         """
+        coarse = self.coarse(frame, face=face, other_faces=other_faces)
+        return self.refine(coarse, coarse.evidence())
+
+    def coarse(
+        self, frame: ImageU8, *, face: FaceBox | None = None, other_faces: Sequence[FaceBox] = ()
+    ) -> CoarseMatte:
+        """Find the people in the clip's next frame: the first step. See :meth:`push`."""
         size = self._checked_size(frame)
         if face is None and other_faces:
             raise InputError("other_faces is given without face; also give the face of the person to keep")
@@ -72,21 +110,27 @@ class PersonMatte:
             _check_face(box, size)
         if self._size is None:
             self._start(size)
-        small_frame = shrink(frame, self._factor)
-        whole = self._network.mask(small_frame)
+        small = shrink(frame, self._factor)
+        whole = self._network.mask(small)
         self._people = find_people(whole, size, face=face, other_faces=other_faces, before=self._people)
         if self._people is None:
-            return self._no_person(frame)
-        mask = self._people.clean(self._network.fused(small_frame, whole, self._people.crops))
+            return CoarseMatte(frame, small, None)
+        mask = self._people.clean(self._network.fused(small, whole, self._people.crops))
         left, top, right, bottom = self._people.box
         extent = min((right - left) * mask.shape[1], (bottom - top) * mask.shape[0])
-        evidence = Evidence(
-            planes(shrink(small_frame, STEP)),
-            shrink_floats(mask, STEP),
-            band_px=max(3, round(_BAND * extent / STEP)),
-        )
+        return CoarseMatte(frame, small, mask, band_px=max(3, round(_BAND * extent / STEP)))
+
+    def refine(self, coarse: CoarseMatte, evidence: Evidence | None) -> Matte:
+        """Return the matte of the clip's next frame: the last step.
+
+        Args:
+            coarse: of the frame.
+            evidence: `coarse.evidence()`.
+        """
+        if coarse.mask is None or evidence is None:
+            return self._no_person(coarse.frame)
         gain = self._motion.push(evidence.small, evidence.alpha)
-        foreground = self._refiner.refine(frame, mask, evidence, gain)
+        foreground = self._refiner.refine(coarse.frame, coarse.mask, evidence, gain)
         alpha = (self._refiner.alpha * np.float32(255) + np.float32(0.5)).astype(np.uint8)
         return Matte(alpha, foreground, bool(alpha.any()))
 
@@ -108,7 +152,7 @@ class PersonMatte:
 
     def _start(self, size: tuple[int, int]) -> None:
         self._size = size
-        self._factor = -(-max(size) // _MASK_SIDE_PX)
+        self._factor = -(-max(size) // MASK_SIDE_PX)
         self._refiner = Refiner(size, factor=self._factor)
         self._motion = MotionGain()
 

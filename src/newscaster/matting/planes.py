@@ -21,7 +21,7 @@ import numpy.typing as npt
 from newscaster.matting.matte import Matte
 from newscaster.media import YuvFrame
 from newscaster.media.color import yuv_matrix
-from newscaster.types import ArrayF32, ArrayI64, ImageU8
+from newscaster.types import ArrayBool, ArrayF32, ArrayI64, ImageU8
 
 Size = tuple[int, int]
 """height, width"""
@@ -55,24 +55,25 @@ class PlaneMatte:
         """
         weight = self.alpha.astype(np.uint16)
         rest = np.uint16(255) - weight
-        positions = _positions(planes[0], self.index)
+        strides = {plane.strides[0] for plane in (*planes, *background) if not isinstance(plane, int)}
+        positions = {stride: self._positions(stride) for stride in strides}
         for k, (plane, behind) in enumerate(zip(planes, background, strict=True)):
-            flat = _flat(plane)
-            mixed = self._colour(flat[positions], k)
+            flat, place = _flat(plane), positions[plane.strides[0]]
+            mixed = self._colour(flat[place], k)
             mixed *= weight
             if isinstance(behind, int):
                 mixed += rest * np.uint16(behind)
             else:
-                mixed += rest * _flat(behind)[_positions(behind, self.index)]
+                mixed += rest * _flat(behind)[positions[behind.strides[0]]]
             mixed += np.uint16(128)
             mixed += mixed >> 8  # with the next line: a division by 255, rounded
             mixed >>= 8
             self._fill(plane, behind)
-            flat[positions] = mixed.astype(np.uint8)
+            flat[place] = mixed.astype(np.uint8)
 
     def clean(self, planes: tuple[ImageU8, ...], fill: tuple[int, ...]) -> None:
         """Give edge pixels the person's colour, and outside pixels a constant, in place."""
-        positions = _positions(planes[0], self.index)
+        positions = self._positions(planes[0].strides[0])
         for k, (plane, value) in enumerate(zip(planes, fill, strict=True)):
             flat = _flat(plane)
             colour = self._colour(flat[positions], k)
@@ -90,6 +91,15 @@ class PlaneMatte:
         change = np.bitwise_xor(plane, np.uint8(value) if isinstance(value, int) else value)
         change &= self.outside
         np.bitwise_xor(plane, change, out=plane)
+
+    def _positions(self, stride: int) -> ArrayI64:
+        """Return the edge pixels as indices of a flat view whose rows are `stride` apart."""
+        width = self.outside.shape[1]
+        return self.index if stride == width else self.index + self.index // width * (stride - width)
+
+    def taken(self, plane: ImageU8, chosen: ArrayBool) -> ImageU8:
+        """Return the samples of a plane (h, w) at the chosen (n,) edge pixels."""
+        return _flat(plane)[self._positions(plane.strides[0])[chosen]]
 
     def full_alpha(self) -> ImageU8:
         """Return alpha (h, w)."""
@@ -174,7 +184,7 @@ class FrameMatte:
             if not near.any():
                 return None
             for k, plane in enumerate(planes):
-                colour = _taken(plane, part.index[near]) + part.difference[k][near]
+                colour = part.taken(plane, near) + part.difference[k][near]
                 means.append(int(np.clip(np.rint(colour.mean()), 16, 235)))
         return means[0], means[1], means[2]
 
@@ -230,16 +240,6 @@ def _flat(plane: ImageU8) -> ImageU8:
     """Return a writable flat view of a plane whose rows may be padded."""
     height, width = plane.shape
     return np.lib.stride_tricks.as_strided(plane, ((height - 1) * plane.strides[0] + width,), (1,))
-
-
-def _positions(plane: ImageU8, index: ArrayI64) -> ArrayI64:
-    """Return indices of a plane as indices of its flat view."""
-    padding = plane.strides[0] - plane.shape[1]
-    return index + index // plane.shape[1] * padding if padding else index
-
-
-def _taken(plane: ImageU8, index: ArrayI64) -> ImageU8:
-    return _flat(plane)[_positions(plane, index)]
 
 
 def _plane(alpha: ImageU8, edge: ArrayI64, difference: npt.NDArray[np.int16]) -> PlaneMatte:

@@ -75,18 +75,15 @@ class Evidence:
         """(8, h, w): see `ColorModel.stacked`"""
         self.alpha = posterior(small, mask, self.band, ColorModel.unstack(self.model))
         """(h, w)"""
-        self._fusion_cells = max(band_px // CELL, 1)
+        self.colors = self._smooth_colors(max(band_px // CELL, 1))
+        """(6, h, w): smooth colours of foreground and background, see `filters.smooth_colors`."""
 
-    def smooth_colors(self, alpha: ArrayF32) -> ArrayF32:
-        """Return smooth foreground and background colours for alpha (h, w), (6, h, w).
-
-        See `filters.smooth_colors`. They are smooth enough for half the size.
-        """
-        small = np.stack([shrink_floats(plane, _HALF) for plane in (*self.small, alpha)])
-        colors = smooth_colors(
-            small[:3], small[3], cell=CELL // _HALF, radii=(self._fusion_cells, _FUSION_PX // _HALF)
-        )
-        return enlarge(np.concatenate(colors), size_of(alpha), step=_HALF)
+    def _smooth_colors(self, fusion_cells: int) -> ArrayF32:
+        """Return smooth colours for alpha; they are smooth enough for half the size."""
+        small = np.stack([shrink_floats(plane, _HALF) for plane in (*self.small, self.alpha)])
+        radii = fusion_cells, _FUSION_PX // _HALF
+        colors = smooth_colors(small[:3], small[3], cell=CELL // _HALF, radii=radii)
+        return enlarge(np.concatenate(colors), size_of(self.alpha), step=_HALF)
 
 
 class Refiner:
@@ -136,7 +133,6 @@ class Refiner:
         settled = _settled(evidence.alpha)
         for cells in self._parts(np.isfinite(settled) & (settled != self._value)):
             self._hold(cells, settled[cells], self._small.sample(gain[None], *cells)[0])
-        colors = evidence.smooth_colors(evidence.alpha)
         foreground = frame.copy()
         for cells in self._parts(np.isnan(settled)):
             model = ColorModel.unstack(self._small.sample(evidence.model, *cells))
@@ -144,7 +140,7 @@ class Refiner:
             pixels = self._pixels(frame, cells)
             new = posterior(pixels, self._mask.sample(mask[None], *cells)[0], band, model)
             alpha = self._hold(cells, new, self._small.sample(gain[None], *cells)[0])
-            smooth = self._small.sample(colors, *cells)
+            smooth = self._small.sample(evidence.colors, *cells)
             clean = np.clip(fuse(pixels, alpha, smooth[:3], smooth[3:]), 0, 1)
             clean = np.clip(despill(clean, np.minimum(4 * band, 1), model), 0, 1)
             self._write(foreground, cells, (alpha > 0) & (alpha < 1), clean)

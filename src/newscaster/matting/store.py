@@ -22,7 +22,7 @@ import numpy as np
 from newscaster.matting.planes import FrameMatte
 from newscaster.safety.readers import MAX_PIXELS, open_regular_file
 
-MATTE_VERSION = 1
+MATTE_VERSION = 2
 """Changes with the method, so that mattes in caches are computed again."""
 _MAGIC = b"NCMATTE1"
 _MAX_FRAMES = 1 << 24

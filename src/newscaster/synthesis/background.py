@@ -189,7 +189,7 @@ class Compositor:
         elif self._constant is not None:
             matte.composite(image, self._constant)
         elif self._blur is not None:
-            matte.composite(image, self._blur.planes(image, matte, index))
+            matte.composite(image, self._blur.planes(image, matte))
         else:
             matte.cut_out(image, self._fill)
         return image

@@ -17,6 +17,7 @@ import numpy as np
 from newscaster.errors import AnchorError, OutputError
 from newscaster.formats.anchor import MATTE
 from newscaster.matting.clips import face_box, matte_clip
+from newscaster.matting.steady import AHEAD_FRAMES
 from newscaster.matting.store import MATTE_VERSION, MatteStore, MatteWriter
 from newscaster.media import TargetVideo, YuvFrame
 from newscaster.system.files import atomic_write
@@ -25,7 +26,8 @@ from newscaster.types import ArrayF32, ArrayI64, FrameProgress
 
 _log = logging.getLogger("newscaster.synthesis")
 _RUN_UP_FRAMES = 12
-"""Frames at the end of a loop that are looked at before its first one, so that the seam does not flicker."""
+"""Frames at the end of a loop that are looked at before its first one, so that the seam does not flicker.
+As many of its start as are looked ahead follow its last one."""
 
 
 def write_target_matte(
@@ -48,8 +50,8 @@ def write_target_matte(
         progress: called with the frames done and their number.
     """
     total = len(landmarks)
-    run_up = min(_RUN_UP_FRAMES, total - 1) if loops else 0
-    order = [*range(total - run_up, total), *range(total)]
+    run_up, ahead = (min(count, total - 1) if loops else 0 for count in (_RUN_UP_FRAMES, AHEAD_FRAMES))
+    order = [*range(total - run_up, total), *range(total), *range(ahead)]
     starts: frozenset[int] = frozenset()
     if segment is not None and not loops:
         starts = frozenset((np.flatnonzero(np.diff(segment)) + 1).tolist())
@@ -58,7 +60,7 @@ def write_target_matte(
     mattes = matte_clip(map(image, order), [face_box(landmarks[index]) for index in order], starts=starts)
     with MatteWriter(file, size=size) as writer:
         for done, matte in enumerate(mattes, 1 - run_up):
-            if done < 1:
+            if not 1 <= done <= total:
                 continue
             writer.add(matte)
             if progress is not None:
