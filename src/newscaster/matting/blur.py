@@ -25,17 +25,17 @@ _SIGMA = 0.04
 """Standard deviation of the blur as a fraction of the frame's smaller side."""
 _FLOOR = np.float32(1e-3)
 """Weight of the mean background."""
-_STILL_LEVELS = 3
-"""A cell is still while its mean stays within so many 8-bit values: noise, and the steps of key frames."""
-_NEW_SHOT = 0.1
-"""If more of the cells change at once, the camera has moved, or the shot has."""
+_SEEN_LEVELS = np.float32(1.5)
+"""The blurred background is renewed once any part of it has changed by so many 8-bit values."""
+_SHOT_LEVELS, _SHOT_FRACTION = 12, 0.25
+"""If so many of the cells change by more at once, the camera has moved, or the shot has."""
 
 
 class BackgroundBlur:
     """Blurs the backgrounds of successive frames.
 
-    Each cell keeps its colour until that changes, so that a still background is blurred once, stays exactly
-    as it is, and costs the encoder nothing. Cells that the person hides keep what was last seen there.
+    The blurred image stays exactly as it is until its change could be seen. A still background then costs
+    little, also to the encoder. Cells that the person hides keep what was last seen there.
 
     Args:
         like: one of the frames.
@@ -51,36 +51,40 @@ class BackgroundBlur:
         shape = len(self._down), len(self._across)
         self._colours = np.zeros((3, *shape), np.uint8)
         self._known: ArrayBool = np.zeros(shape, np.bool_)
+        self._shown: ArrayF32 | None = None
+        """(3, h, w)"""
         self._planes: Planes | None = None
 
     def planes(self, image: YuvFrame, matte: FrameMatte) -> Planes:
         """Return Y, U and V of the blurred background of the next frame; read-only."""
-        if self._update(image, matte) or self._planes is None:
+        self._look_at(image, matte)
+        blurred = self._blurred()
+        if self._planes is None or self._shown is None or np.abs(blurred - self._shown).max() > _SEEN_LEVELS:
+            self._shown = blurred
+            small = np.rint(blurred).astype(np.uint8)
             y, u, v = (
                 enlarge(plane, own.shape)
-                for enlarge, plane, own in zip(self._enlargers, self._blurred(), image.planes, strict=True)
+                for enlarge, plane, own in zip(self._enlargers, small, image.planes, strict=True)
             )
             self._planes = y, u, v
         return self._planes
 
-    def _update(self, image: YuvFrame, matte: FrameMatte) -> bool:
-        """Look at a frame; return whether any cell has changed, or is seen for the first time."""
+    def _look_at(self, image: YuvFrame, matte: FrameMatte) -> None:
+        """Update the cells that show nothing of the person."""
         y, u, v = image.planes
         cell = self._cell
-        colours = np.stack([_reduced(y, cell, 4), _reduced(u, cell // 2, 2), _reduced(v, cell // 2, 2)])
+        colours = np.stack([_reduced(y, cell, 2), _reduced(u, cell // 2, 2), _reduced(v, cell // 2, 2)])
         seen = np.ones_like(self._known)
         if matte.luma is not None:
             seen = _eroded(_reduced(matte.luma.outside, cell, 4) == 255)
-        change = np.abs(np.subtract(colours, self._colours, dtype=np.int16)).max(axis=0)
-        changed = seen & self._known & (change > _STILL_LEVELS)
-        if changed.sum() > _NEW_SHOT * (seen & self._known).sum():
+        again = seen & self._known
+        change = np.abs(np.subtract(colours[0], self._colours[0], dtype=np.int16))
+        if (change[again] > _SHOT_LEVELS).sum() > _SHOT_FRACTION * again.sum():
             self._known = np.zeros_like(seen)
-        new = seen & (changed | ~self._known)
-        self._colours[:, new] = colours[:, new]
+        np.copyto(self._colours, colours, where=seen)
         self._known |= seen
-        return bool(new.any())
 
-    def _blurred(self) -> ImageU8:
+    def _blurred(self) -> ArrayF32:
         """Return the blurred background, (3, h, w): Y, U and V, all of one size."""
         values = np.concatenate([self._colours, self._known[None]], dtype=np.float32)
         values[:3] *= values[3]
@@ -88,8 +92,7 @@ class BackgroundBlur:
         values = np.asarray(self._down @ values @ self._across, np.float32)
         # What no outside pixel reaches, deep inside the person, gets the mean of the background.
         values[:3] += (sums[:3] * (_FLOOR / max(float(sums[3]), 1.0)))[:, None, None]
-        values[:3] /= values[3] + _FLOOR
-        return np.rint(values[:3]).astype(np.uint8)
+        return values[:3] / (values[3] + _FLOOR)
 
 
 def _gaussian(count: int, sigma: float) -> ArrayF32:
