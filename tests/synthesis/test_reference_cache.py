@@ -14,6 +14,7 @@ from newscaster.face.geometry import Similarity
 from newscaster.face.references import References
 from newscaster.face.surface_warp import SurfaceWarp
 from newscaster.prepare.video_track import VideoTrack
+from newscaster.synthesis import reference_cache
 from newscaster.synthesis.reference_cache import read_references, references_path, write_references
 
 SIDE, COUNT = 128, 5
@@ -49,9 +50,9 @@ def path_of(cache: Path, **changed: object) -> Path:
 @pytest.mark.parametrize("angles", [None, ANGLES])
 def test_references_come_back_bit_by_bit(tmp_path: Path, angles: np.ndarray | None) -> None:
     path = path_of(tmp_path / "new")
-    assert read_references(path, side=SIDE, workers=2) is None
+    assert read_references(path, side=SIDE) is None
     write_references(path, References(CROPS, POINTS, angles), workers=2)
-    found = read_references(path, side=SIDE, workers=2)
+    found = read_references(path, side=SIDE)
     assert found is not None
     np.testing.assert_array_equal(np.stack(list(found.crops)), CROPS)
     np.testing.assert_array_equal(found.points, POINTS)
@@ -79,13 +80,27 @@ def test_all_that_decides_about_references_is_in_the_name(tmp_path: Path) -> Non
 def test_a_damaged_file_counts_as_none(tmp_path: Path) -> None:
     path = path_of(tmp_path)
     write_references(path, References(CROPS, POINTS), workers=1)
-    assert read_references(path, side=2 * SIDE, workers=1) is None, "crops of another side"
+    assert read_references(path, side=2 * SIDE) is None, "crops of another side"
     data = path.read_bytes()
     middle = data.index(b"IDAT")
     for damaged in (b"", data[: len(data) // 2], data[:middle] + b"\0" * 40 + data[middle + 40 :]):
         path.write_bytes(damaged)
-        assert read_references(path, side=SIDE, workers=1) is None
+        assert read_references(path, side=SIDE) is None
     arrays = {"images": np.zeros(4, np.uint8), "ends": np.array([4]), "points": np.zeros((1, 56, 2))}
     with path.open("wb") as file:
         np.savez(file, **arrays, angles=np.zeros((0, 3)))  # type: ignore[arg-type]
-    assert read_references(path, side=SIDE, workers=1) is None
+    assert read_references(path, side=SIDE) is None
+
+
+def test_crops_are_decoded_once_when_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = path_of(tmp_path)
+    write_references(path, References(CROPS, POINTS), workers=1)
+    decoded: list[bytes] = []
+    decode = reference_cache._from_png
+    monkeypatch.setattr(reference_cache, "_from_png", lambda data: decoded.append(data) or decode(data))
+    found = read_references(path, side=SIDE)
+    assert found is not None
+    assert not decoded
+    np.testing.assert_array_equal(found.crops[3], CROPS[3])
+    assert found.crops[3] is found.crops[3]
+    assert len(decoded) == 1

@@ -17,6 +17,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -231,9 +232,12 @@ def _pieces(length: float, curvature: float) -> int:
     return max(1, int(np.ceil(length * (curvature / (8 * _OFF_PX)) ** 0.5)))
 
 
+@lru_cache(1024)
 def _cut(length: int, pieces: int) -> ArrayI64:
     """Return the ends of pieces, in whole pixels."""
-    return np.linspace(0, length, min(pieces, length) + 1).round().astype(int)
+    ends: ArrayI64 = np.linspace(0, length, min(pieces, length) + 1).round().astype(int)
+    ends.flags.writeable = False
+    return ends
 
 
 def _tiles(

@@ -319,7 +319,7 @@ def _references(
         made=missing,
         plain=plain,
     )
-    references = read_references(path, side=known.crop.side, workers=workers)
+    references = read_references(path, side=known.crop.side)
     if references is None:
         references = made()
         write_references(path, references, workers=workers)

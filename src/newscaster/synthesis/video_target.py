@@ -237,10 +237,19 @@ def _cut_off(warps: SurfaceWarp, mask: Mask, track: VideoTrack) -> ArrayBool:
     """(F,): a part of what would be rewritten lies outside the frame."""
     rows, columns = np.nonzero(mask.hidden[::4, ::4])
     points = np.stack([columns, rows], axis=1) * 4.0 + 2.0
+    # Warps are linear down the crop: between the ends of each column, no place is further out.
+    x, y = np.unique(points[:, 0]), points[:, 1]
+    ends = np.concatenate([np.stack([x, np.full_like(x, end)], axis=1) for end in (y.min(), y.max())])
     out = np.zeros(len(track), np.bool_)
     for first in range(0, len(track), 512):
         indices = np.arange(first, min(first + 512, len(track)))
-        places = warps[indices].back(points[None])
-        inside = ((places >= 0) & (places < np.array(track.size))).all(axis=-1)
-        out[indices] = 1 - inside.mean(axis=1) > _MAX_OUTSIDE
+        near_edge = indices[~_inside(warps[indices], ends, track).all(axis=1)]
+        if len(near_edge):
+            out[near_edge] = 1 - _inside(warps[near_edge], points, track).mean(axis=1) > _MAX_OUTSIDE
     return out
+
+
+def _inside(warps: SurfaceWarp, points: ArrayF64, track: VideoTrack) -> ArrayBool:
+    """(f, P): whether points (P, 2) of the crop lie inside each of f frames."""
+    places = warps.back(points[None])
+    return np.asarray(((places >= 0) & (places < np.array(track.size))).all(axis=-1))
