@@ -62,9 +62,12 @@ def test_a_person_before_another_background_has_no_old_one_left(width: int, heig
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_the_stored_form_is_exact(width: int, height: int) -> None:
+@pytest.mark.parametrize("fast", [False, True])
+def test_the_stored_form_is_exact(width: int, height: int, fast: bool) -> None:
     image, matte, _ = scene(width, height)
-    other = FrameMatte.decode(matte.encode(), image.planes[0].shape)
+    data = matte.encode(fast=fast)
+    assert zlib.decompress(data[1:]) == zlib.decompress(matte.encode()[1:])
+    other = FrameMatte.decode(data, image.planes[0].shape)
     background = (30, 200, 90)
     one, two = copied(image), copied(image)
     matte.composite(one, background)
@@ -133,18 +136,27 @@ def test_frames_without_a_person_and_frames_that_stay() -> None:
 def test_long_runs_are_split() -> None:
     size = (600, 300)
     index = np.concatenate([np.arange(3, 70_003), np.arange(140_004, 140_009)])
-    outside = np.full(size, 255, np.uint8)
-    outside.reshape(-1)[index] = 0
-    luma = PlaneMatte(outside, index, np.full(len(index), 9, np.uint8), np.zeros((1, len(index)), np.int16))
-    chroma = PlaneMatte(
-        np.zeros((300, 150), np.uint8),
-        np.zeros(0, np.int64),
-        np.zeros(0, np.uint8),
-        np.zeros((2, 0), np.int16),
-    )
+    outside = np.ones(size, np.bool_)
+    outside.reshape(-1)[index] = False
+    alpha, difference = np.full(len(index), 9, np.uint8), np.zeros((1, len(index)), np.int16)
+    luma = PlaneMatte(size, np.packbits(outside), index, alpha, difference)
+    inside = np.packbits(np.zeros((300, 150), np.bool_))
+    none = np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros((2, 0), np.int16)
+    chroma = PlaneMatte((300, 150), inside, *none)
     found = FrameMatte.decode(FrameMatte(luma, chroma).encode(), size)
     assert found.luma is not None
     assert np.array_equal(found.luma.index, index)
+
+
+@pytest.mark.parametrize("side", [8, 16])
+@pytest.mark.parametrize("size", [(64, 96), (300, 44), (41, 131), (50, 24)])
+def test_cells_without_the_person(size: tuple[int, int], side: int) -> None:
+    outside = np.random.default_rng(1).random(size) < 0.997
+    none = np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros((1, 0), np.int16)
+    found = PlaneMatte(size, np.packbits(outside), *none).cells_outside(side)
+    rows, columns = np.arange(0, size[0], side), np.arange(0, size[1], side)
+    wanted = [[outside[r : r + side, c : c + side].all() for c in columns] for r in rows]
+    assert np.array_equal(found, np.array(wanted))
 
 
 def test_damaged_mattes_are_refused() -> None:

@@ -26,6 +26,19 @@ def test_frames_of_a_file_and_of_bytes(tmp_path: Path) -> None:
             assert 0 < (luma.full_alpha() == 255).mean() < 1
 
 
+def test_only_so_many_bytes_are_stored_fast() -> None:
+    store = MatteStore(tiny_matte(1, (97, 80)))
+    sizes = {}
+    for limit in (0, 30, 1 << 20):
+        buffer = io.BytesIO()
+        with MatteWriter(buffer, size=store.size, fast_bytes=limit) as writer:
+            for _ in range(2):
+                writer.add(store.frame(0))
+        sizes[limit] = len(buffer.getvalue())
+        assert len(MatteStore(buffer.getvalue())) == 2
+    assert sizes[0] < sizes[30] < sizes[1 << 20]
+
+
 def test_an_unfinished_file_is_refused(tmp_path: Path) -> None:
     buffer = io.BytesIO()
 

@@ -73,10 +73,10 @@ class BackgroundBlur:
         """Update the cells that show nothing of the person."""
         y, u, v = image.planes
         cell = self._cell
-        colours = np.stack([_reduced(y, cell, 2), _reduced(u, cell // 2, 2), _reduced(v, cell // 2, 2)])
+        colours = np.stack([_reduced(y, cell, 4), _reduced(u, cell // 2, 2), _reduced(v, cell // 2, 2)])
         seen = np.ones_like(self._known)
         if matte.luma is not None:
-            seen = _eroded(_reduced(matte.luma.outside, cell, 4) == 255)
+            seen = _eroded(matte.luma.cells_outside(cell))
         again = seen & self._known
         change = np.abs(np.subtract(colours[0], self._colours[0], dtype=np.int16))
         if (change[again] > _SHOT_LEVELS).sum() > _SHOT_FRACTION * again.sum():

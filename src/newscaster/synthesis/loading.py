@@ -29,6 +29,7 @@ from newscaster.formats.anchor import (
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.formats.bundled_anchors import is_bundled
 from newscaster.inference import Session, backend_named
+from newscaster.matting.store import CACHE_FAST_BYTES
 from newscaster.provenance import Statement
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.voice_activity import load_voice_activity
@@ -89,7 +90,12 @@ class LoadedAnchor(LoadedPerson):
         return TargetMatte(
             name=self.info.name,
             compute=lambda file: write_target_matte(
-                file, target.image, target.landmarks, segment=target.segment, loops=target.loops
+                file,
+                target.image,
+                target.landmarks,
+                segment=target.segment,
+                loops=target.loops,
+                fast_bytes=CACHE_FAST_BYTES,
             ),
             frames=len(target),
             size=target.plane_size,

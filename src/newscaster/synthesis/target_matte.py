@@ -37,6 +37,7 @@ def write_target_matte(
     *,
     segment: ArrayI64 | None = None,
     loops: bool = False,
+    fast_bytes: int = 0,
     progress: FrameProgress | None = None,
 ) -> None:
     """Compute and write the matte of a target.
@@ -47,6 +48,7 @@ def write_target_matte(
         landmarks: (F, L, 2 or more) pixels of the person's face.
         segment: (F,) number of the segment of footage of each frame; None: one segment.
         loops: whether the first frame follows the last one.
+        fast_bytes: see `MatteWriter`.
         progress: called with the frames done and their number.
     """
     total = len(landmarks)
@@ -58,7 +60,7 @@ def write_target_matte(
     first = image(0)
     size = first.frame.width, first.frame.height
     mattes = matte_clip(map(image, order), [face_box(landmarks[index]) for index in order], starts=starts)
-    with MatteWriter(file, size=size) as writer:
+    with MatteWriter(file, size=size, fast_bytes=fast_bytes) as writer:
         for done, matte in enumerate(mattes, 1 - run_up):
             if not 1 <= done <= total:
                 continue

@@ -16,7 +16,7 @@ import numpy as np
 from newscaster import media
 from newscaster.errors import MediaError
 from newscaster.matting.clips import matte_clip
-from newscaster.matting.store import MATTE_VERSION, MatteStore, MatteWriter
+from newscaster.matting.store import CACHE_FAST_BYTES, MATTE_VERSION, MatteStore, MatteWriter
 from newscaster.prepare.video_track import VideoTrack
 from newscaster.synthesis.background import Background, Compositor, open_compositor
 from newscaster.system.folders import make_cache_folder
@@ -97,7 +97,7 @@ def _compute(path: Path, track: VideoTrack, shown: ArrayBool, progress: Progress
         with (
             media.atomic_write(path) as temporary,
             temporary.open("wb") as file,
-            MatteWriter(file, size=size) as writer,
+            MatteWriter(file, size=size, fast_bytes=CACHE_FAST_BYTES) as writer,
         ):
             for count, matte in enumerate(mattes, 1):
                 writer.add(matte)
