@@ -25,7 +25,7 @@ _SIGMA = 0.04
 """Standard deviation of the blur as a fraction of the frame's smaller side."""
 _FLOOR = np.float32(1e-3)
 """Weight of the mean background."""
-_SEEN_LEVELS = np.float32(1.5)
+_SEEN_LEVELS = np.float32(2)
 """The blurred background is renewed once any part of it has changed by so many 8-bit values."""
 _SHOT_LEVELS, _SHOT_FRACTION = 12, 0.25
 """If so many of the cells change by more at once, the camera has moved, or the shot has."""

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from newscaster.matting.matte import MASK_SIDE_PX, Matte
-from newscaster.types import ArrayF32, ArrayI64, ImageU8
+from newscaster.types import ArrayBool, ArrayF32, ArrayI64, ImageU8
 
 AHEAD_FRAMES = 8
 """Frames after a frame over which its alpha is averaged."""
@@ -32,6 +32,10 @@ _STEP_LEVELS = np.float32(128)
 """If the means of alpha before and after differ by more, the person moves invisibly, dark before dark."""
 _SETTLED_FRAMES = np.float32(6)
 """Alpha of a pixel that was still for twice as long moves by at most one 8-bit value per frame."""
+_MOVING = np.float32(0.75)
+"""A pixel moves if its frames before count less than this."""
+_MANY = 5
+"""Of the eight pixels around one: if so many move, so does it."""
 _AROUND_PX = 2
 _FAINT = 3
 """Alphas nearer to 0 or 255 become 0 or 255, so that the edge does not grow."""
@@ -61,6 +65,8 @@ class SteadyMatte:
         small_width = -(-width // self._factor)
         rows, columns = np.arange(height) // self._factor, np.arange(width) // self._factor
         self._place = (rows[:, None] * small_width + columns).reshape(-1)
+        self._width = width
+        self._moving = np.zeros(height * width, np.bool_)
         self._pending: deque[_Pending] = deque()
         self._edges = np.zeros(height * width, np.uint8)
         """Of how many pending frames each pixel is on the edge."""
@@ -94,16 +100,19 @@ class SteadyMatte:
         place = self._place[active]
         here = [plane[place].astype(np.int16) for plane in now.colours]
         alpha = now.alpha[active].astype(np.float32)
-        total, weights = self._after(active, place, here)
-        total += alpha
-        weights += 1
+        later, weights = self._after(active, place, here)
+        total, counts = later + alpha, weights + 1
         colour = np.stack(here).astype(np.float32) - self._colour[:, active]
         past, before = self._alpha[active], self._weight[active]
-        before *= _alike(np.abs(colour).max(axis=0), _STILL_LEVELS)
-        before *= _alike(np.abs(past - total / weights), _STEP_LEVELS)
+        same = _alike(np.abs(colour).max(axis=0), _STILL_LEVELS)
+        same *= _alike(np.abs(past - total / counts), _STEP_LEVELS)
+        moves = self._among(active, (before > 0) & (same < _MOVING))
+        before *= same
+        before[moves] = 0
+        total[moves], counts[moves] = alpha[moves], 1
         shown = self._shown[active]
         limit = 1 + 255 * _alike(before, _SETTLED_FRAMES)
-        shown += np.clip((total + before * past) / (weights + before) - shown, -limit, limit)
+        shown += np.clip((total + before * past) / (counts + before) - shown, -limit, limit)
         matte = self._steadied(now, active, before, before * past + alpha, shown)
         sums = before + 1
         self._shown[active] = shown
@@ -120,6 +129,17 @@ class SteadyMatte:
         was = self._weight[active]
         self._weight[self._active] = 0
         self._weight[active] = was
+
+    def _among(self, active: ArrayI64, moving: ArrayBool) -> ArrayBool:
+        """Return which pixels (n,) move, or are among such: single ones that seem still would stay behind."""
+        self._moving[active] = moving
+        count = np.zeros(len(active), np.uint8)
+        last = len(self._moving) - 1
+        for down in (-1, 0, 1):
+            for right in (-1, 0, 1):
+                count += self._moving[np.clip(active + (down * self._width + right), 0, last)]
+        self._moving[active] = False
+        return moving | (count >= _MANY)
 
     def _after(
         self, active: ArrayI64, place: ArrayI64, here: list[npt.NDArray[np.int16]]
