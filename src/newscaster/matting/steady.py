@@ -64,7 +64,7 @@ class SteadyMatte:
         self._factor = -(-max(size) // MASK_SIDE_PX)
         small_width = -(-width // self._factor)
         rows, columns = np.arange(height) // self._factor, np.arange(width) // self._factor
-        self._place = (rows[:, None] * small_width + columns).reshape(-1)
+        self._place = (rows[:, None] * small_width + columns).reshape(-1).astype(np.int32)
         self._width = width
         self._moving = np.zeros(height * width, np.bool_)
         self._pending: deque[_Pending] = deque()
