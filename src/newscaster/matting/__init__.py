@@ -1,8 +1,8 @@
 """Matting of the person in a clip: alpha, and the person's colours without the old background.
 
 A small segmentation network (`network`) runs on the frame and on crops of its people (`components`); colour
-decides at the edge (`color`, `refine`); static pixels keep their alpha (`temporal`, and `steady` for whole clips).
-The package does not depend on files, anchors or landmarks.
+decides at the edge (`color`, `refine`); static pixels keep their alpha (`temporal`; `steady`, in whole
+clips). The package does not depend on files, anchors or landmarks.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class BackgroundBlur:
         values = np.asarray(self._down @ values @ self._across, np.float32)
         # What no outside pixel reaches, deep inside the person, gets the mean of the background.
         values[:3] += (sums[:3] * (_FLOOR / max(float(sums[3]), 1.0)))[:, None, None]
-        return values[:3] / (values[3] + _FLOOR)
+        return np.asarray(values[:3] / (values[3] + _FLOOR), np.float32)
 
 
 def _gaussian(count: int, sigma: float) -> ArrayF32:

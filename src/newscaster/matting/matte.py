@@ -51,7 +51,7 @@ class CoarseMatte:
     Attributes:
         frame: (H, W, 3) uint8 RGB.
         small: the same, reduced to the size of the mask.
-        mask: probability of a person; None: there is nobody.
+        mask: probability of a person; None: there is no person.
         band_px: half the width of the band along the mask's edge in which colours count.
     """
 
@@ -61,7 +61,7 @@ class CoarseMatte:
     band_px: int = 0
 
     def evidence(self) -> Evidence | None:
-        """Return the evidence of the colours; None if there is nobody."""
+        """Return the evidence of the colours; None if there is no person."""
         if self.mask is None:
             return None
         return Evidence(

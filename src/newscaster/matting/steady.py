@@ -7,7 +7,7 @@ move are not averaged, and leave no ghosts::
     colour      a a a a | b c d | e e e e e e        a still pixel, motion, another still pixel
     averaged    <----->   . . .   <--------->
 
-`temporal` is causal and decides by regions of the small frame; this looks ahead, at single pixels.
+`temporal` is causal, and decides by areas of the small frame. This looks ahead, at single pixels.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _STEP_LEVELS = np.float32(128)
 _SETTLED_FRAMES = np.float32(6)
 """Alpha of a pixel that was still for twice as long moves by at most one 8-bit value per frame."""
 _MOVING = np.float32(0.75)
-"""A pixel moves if its frames before count less than this."""
+"""A pixel moves if the frames before it count by less than this."""
 _MANY = 5
 """Of the eight pixels around one: if so many move, so does it."""
 _AROUND_PX = 2
@@ -125,7 +125,7 @@ class SteadyMatte:
         return matte
 
     def _forget(self, active: ArrayI64) -> None:
-        """Start anew at pixels that were not on the edge for a while."""
+        """Reset pixels that were not on the edge for a while."""
         was = self._weight[active]
         self._weight[self._active] = 0
         self._weight[active] = was
@@ -142,7 +142,7 @@ class SteadyMatte:
         return moving | (count >= _MANY)
 
     def _after(
-        self, active: ArrayI64, place: ArrayI64, here: list[npt.NDArray[np.int16]]
+        self, active: ArrayI64, place: npt.NDArray[np.int32], here: list[npt.NDArray[np.int16]]
     ) -> tuple[ArrayF32, ArrayF32]:
         """Return the sum of alpha over the frames ahead without a break, and their weights, (n,) each."""
         total, weights = np.zeros(len(active), np.float32), np.zeros(len(active), np.float32)
@@ -175,7 +175,8 @@ class SteadyMatte:
         out[active] = rounded.astype(np.uint8)
         foreground = now.matte.foreground.reshape(-1, 3).copy()
         colours = foreground[active]
-        weighted = colours.T * now.alpha[active].astype(np.float32)
+        weighted = colours.T.astype(np.float32)
+        weighted *= now.alpha[active]
         weighted += before * self._foreground[:, active]
         self._foreground[:, active] = weighted / (before + 1)
         weighted /= np.maximum(alphas, 1)

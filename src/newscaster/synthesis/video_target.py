@@ -249,7 +249,7 @@ def _cut_off(warps: SurfaceWarp, mask: Mask, track: VideoTrack) -> ArrayBool:
     return out
 
 
-def _inside(warps: SurfaceWarp, points: ArrayF64, track: VideoTrack) -> ArrayBool:
+def _inside(warps: SurfaceWarp, points: ArrayFloat, track: VideoTrack) -> ArrayBool:
     """(f, P): whether points (P, 2) of the crop lie inside each of f frames."""
     places = warps.back(points[None])
     return np.asarray(((places >= 0) & (places < np.array(track.size))).all(axis=-1))
