@@ -11,6 +11,8 @@ from newscaster.media import YuvFrame
 from newscaster.media.color import ColourTags, FromRgb
 
 HEIGHT, WIDTH = 200, 160
+EMPTY = FrameMatte.decode(b"\2", (HEIGHT, WIDTH))
+"""No person."""
 
 
 def frame() -> tuple[YuvFrame, FrameMatte]:
@@ -66,7 +68,7 @@ def test_another_shot_leaves_nothing_of_the_last_one() -> None:
     image, matte = frame()
     paint(image, 200)
     blur = BackgroundBlur(image)
-    blur.planes(image, OPAQUE)
+    blur.planes(image, EMPTY)
     paint(image, 40)
     assert blur.planes(image, matte)[0].max() <= 41  # also behind the person
 
@@ -78,6 +80,14 @@ def test_what_the_person_uncovers_is_remembered() -> None:
     assert np.abs(blur.planes(image, matte)[0].astype(int) - 60).max() <= 1
     paint(image, 160, slice(100, 180))
     image.planes[0][:, :60] = image.planes[0][:, 100:] = 60
-    blur.planes(image, OPAQUE)  # the person has left, and a bright wall was behind
+    blur.planes(image, EMPTY)  # the person has left, and a bright wall was behind
     behind = blur.planes(image, matte)[0]
     assert behind[140, 80] > 100
+
+
+def test_people_in_a_frame_that_keeps_its_background_are_forgotten() -> None:
+    image, matte = frame()
+    blur = BackgroundBlur(image)
+    blur.planes(image, OPAQUE)
+    v = blur.planes(image, matte)[2]
+    assert np.abs(v.astype(int) - 128).max() <= 2  # the person is red

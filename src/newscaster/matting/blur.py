@@ -54,6 +54,8 @@ class BackgroundBlur:
         self._shown: ArrayF32 | None = None
         """(3, h, w)"""
         self._planes: Planes | None = None
+        self._was_opaque = False
+        """Whether the last frame kept its background: people may be in it."""
 
     def planes(self, image: YuvFrame, matte: FrameMatte) -> Planes:
         """Return Y, U and V of the blurred background of the next frame; read-only."""
@@ -79,8 +81,10 @@ class BackgroundBlur:
             seen = _eroded(matte.luma.cells_outside(cell))
         again = seen & self._known
         change = np.abs(np.subtract(colours[0], self._colours[0], dtype=np.int16))
-        if (change[again] > _SHOT_LEVELS).sum() > _SHOT_FRACTION * again.sum():
+        is_other = (change[again] > _SHOT_LEVELS).sum() > _SHOT_FRACTION * again.sum()
+        if is_other or self._was_opaque:
             self._known = np.zeros_like(seen)
+        self._was_opaque = matte.luma is None
         np.copyto(self._colours, colours, where=seen)
         self._known |= seen
 
