@@ -106,10 +106,38 @@ def test_a_second_process_is_refused_until_the_first_ends(
         f"another studio is at work in '{tmp_path / 'kept'}' (http://127.0.0.1:8765, process {os.getpid()} "
         f"on {record(tmp_path / 'kept')['host']!r}). Wait until it has ended, or give another folder"
     )
+    (tmp_path / "kept" / "job").touch()
     first.release()
     first.release()
-    assert [path.name for path in (tmp_path / "kept").iterdir()] == [".lock"]
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {".lock", "job"}
     lease().confirm()
+
+
+def test_a_lock_that_is_alone_is_removed_with_the_folders_that_were_created(tmp_path: Path) -> None:
+    """As after a training that was refused."""
+    (tmp_path / "existing").mkdir()
+    for folder, left in ((tmp_path / "new" / "ada.work", None), (tmp_path / "existing", [])):
+        with FolderLease(folder, what="training", next_step="name another"):
+            assert {path.name for path in folder.iterdir()} == {".lock", ".owner.json"}
+        assert (list(folder.iterdir()) if folder.exists() else None) == left
+    assert [path.name for path in tmp_path.iterdir()] == ["existing"]
+
+
+def test_a_newcomer_to_a_folder_that_was_just_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has opened the lock of a training that is refused then."""
+    first = FolderLease(tmp_path / "kept", what="training", next_step="name another")
+
+    def delayed(descriptor: int) -> LockState:
+        first.release()
+        return locks.try_lock(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(leases, "try_lock", delayed)
+        with pytest.raises(OutputError, match="another training is at work"):
+            FolderLease(tmp_path / "kept", what="training", next_step="name another")
+    FolderLease(tmp_path / "kept", what="training", next_step="name another").release()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of Unix")

@@ -118,7 +118,8 @@ class Owner:
 class FolderLease:
     """The exclusive right to use a folder, which is created if it is missing.
 
-    A new folder is private to the user (mode 0700), because it will contain faces and voices.
+    A new folder is private to the user (mode 0700), because it will contain faces and voices. If nothing but
+    the lock is in it at the end, it is removed, and so are its parents that were created and are empty.
 
     Args:
         folder: the folder.
@@ -141,6 +142,7 @@ class FolderLease:
         self._beats = 0
         self._lost_to: Owner | None = None
         self._released = threading.Event()
+        self._created = [path for path in (folder, *folder.parents) if not path.exists()]
         try:
             make_folder(folder, mode=PRIVATE_FOLDER)
             self._descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
@@ -201,10 +203,27 @@ class FolderLease:
             return
         self._released.set()
         self._beating.join()
+        is_own = False
         with suppress(OSError):
-            if self._is_own(self._read()):
+            if is_own := self._is_own(self._read()):
                 (self._folder / _RECORD).unlink()
-        os.close(self._descriptor)
+        if os.name == "nt":  # a file that is open cannot be removed there
+            os.close(self._descriptor)
+        if is_own:
+            self._remove_if_empty()
+        if os.name != "nt":
+            os.close(self._descriptor)
+
+    def _remove_if_empty(self) -> None:
+        """Remove a lock that is alone in its folder, and the folders that were created for it.
+
+        A newcomer may have opened the lock before, and take it then without a name. Records keep others out.
+        """
+        with suppress(OSError):
+            if [path.name for path in self._folder.iterdir()] == [_LOCK]:
+                (self._folder / _LOCK).unlink()
+                for folder in self._created:
+                    folder.rmdir()
 
     def _acquire(self) -> None:
         lock = self._lock()
@@ -232,7 +251,7 @@ class FolderLease:
         """Write the first record of a folder: of several newcomers, only one creates the file."""
         try:
             self._overwrite(os.O_CREAT | os.O_EXCL)
-        except FileExistsError:
+        except (FileExistsError, FileNotFoundError):  # there before, or removed with its folder
             data = self._read()
             raise self._refusal(None if data is None else Owner.parse(data)) from None
 
