@@ -18,7 +18,7 @@ from newscaster.media.color import ColourTags, FromRgb, Orientation
 from newscaster.media.sampling import PlaneSampler
 from newscaster.watermark import FoundMark, Watermark, find_mark, id_of
 from newscaster.watermark.marking import _LEAK
-from newscaster.watermark.pattern import CELLS, field, id_at, sync_signs, weights
+from newscaster.watermark.pattern import BLUE, CELLS, LUMA, field, id_at, sync_signs, weights
 from newscaster.watermark.reading import (
     PLACES,
     _correlated,
@@ -125,6 +125,33 @@ def test_larger_frames_carry_it_in_the_blue_difference_alone() -> None:
         np.testing.assert_array_equal(image.planes[0], before[0])
         np.testing.assert_array_equal(image.planes[1], before[1] + levels)
         np.testing.assert_array_equal(image.planes[2], before[2])
+
+
+def grey(made: list[YuvFrame]) -> list[YuvFrame]:
+    """The same frames in black and white."""
+    for image in made:
+        for plane in image.planes[1:]:
+            plane[:] = 128
+    return made
+
+
+def test_black_and_white_video_stays_black_and_white(tmp_path: Path) -> None:
+    made, plain = grey(images(size=LARGE)), grey(images(size=LARGE))
+    marked(made)
+    for image, before in zip(made, plain, strict=True):
+        assert (image.planes[0] != before.planes[0]).any()
+        assert all((plane == 128).all() for plane in image.planes[1:])
+    path = written(tmp_path / "news.mp4", made)
+    for change, crf in ((lambda image: image, 28), (lambda image: image[:, ::-1], 23)):
+        found = find_mark(again(path, change, crf=crf))
+        assert found is not None
+        assert found.id == "5eed1e"
+
+
+def test_a_black_frame_may_begin_a_video_in_colour() -> None:
+    black = frame_of(np.zeros((*LARGE[::-1], 3), np.uint8))
+    assert Watermark(IDENTITY, like=black).plane == BLUE
+    assert Watermark(IDENTITY, like=grey(images(1, size=LARGE))[0]).plane == LUMA
 
 
 def test_it_is_fainter_in_saturated_blue() -> None:

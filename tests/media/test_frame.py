@@ -98,3 +98,18 @@ def test_a_target_of_another_kind_is_refused(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     with pytest.raises(MediaError, match=r"yuv444p.*yuv420p"):
         TargetVideo(path).frame(0)
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p10le"])
+def test_black_and_white_video_has_constant_chroma(pixels: str) -> None:
+    luma = np.random.default_rng(0).integers(0, 255, (96, 64, 1), np.uint8).repeat(3, axis=2)
+    image = YuvFrame(av.VideoFrame.from_ndarray(luma, format="rgb24").reformat(format=pixels))
+    assert image.is_monochrome
+    unit = 1 << (image.layout.depth - 8)
+    for plane in image.planes[1:]:
+        plane[:] = 120 * unit
+        plane[16, 16] += unit
+        assert image.is_monochrome
+        plane[16, 16] += unit
+        assert not image.is_monochrome
+        plane[16, 16] = 120 * unit

@@ -28,6 +28,7 @@ Plane = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 CHROMA_SHIFT = (-0.5, 0.0)
 """Offset (x, y) of chroma: luma position = 2 * chroma position + this. See `YuvFrame`."""
+_COMPARED = 16
 
 
 class YuvFrame:
@@ -94,6 +95,15 @@ class YuvFrame:
     def chroma_shift(self) -> tuple[float, float]:
         """Offset (x, y) as shown: luma position = `chroma_steps` * chroma position + this."""
         return self.orientation.turn_shift(CHROMA_SHIFT if self.layout.across == 2 else (0.0, 0.0))
+
+    @property
+    def is_monochrome(self) -> bool:
+        """Whether U and V are constant, as in black and white video.
+
+        Every 16th sample of both directions is compared; they may differ by an 8-bit value.
+        """
+        planes = (plane[::_COMPARED, ::_COMPARED] for plane in self.planes[1:])
+        return all(int(np.ptp(plane)) <= 1 << (self.layout.depth - 8) for plane in planes)
 
     @property
     def planes(self) -> tuple[Any, Any, Any]:

@@ -31,9 +31,6 @@ BATCH = 2
 JOBS_AHEAD = 8
 """Frames decoded before a worker is free: decoding from a keyframe takes a while."""
 _MAX_WORKERS = 8
-_HUE_STEP = 16
-_SAME_HUE = 1
-"""Largest difference of every 16th sample of chroma, in 8-bit values, in black and white video."""
 
 
 def default_workers() -> int:
@@ -133,15 +130,11 @@ class Renderer(ABC):
 
 
 def _hue(image: YuvFrame) -> tuple[Plane, ...]:
-    """Return copies of U and V if they are constant, as in black and white video; otherwise nothing.
+    """Return copies of U and V of black and white video; otherwise nothing.
 
     Mouths of a person who was filmed in colour then get that hue, too.
     """
-    planes = image.planes[1:]
-    difference = _SAME_HUE << (image.layout.depth - 8)
-    if any(np.ptp(plane[::_HUE_STEP, ::_HUE_STEP]) > difference for plane in planes):
-        return ()
-    return tuple(plane.copy() for plane in planes)
+    return tuple(plane.copy() for plane in image.planes[1:]) if image.is_monochrome else ()
 
 
 class MapRenderer(Renderer):

@@ -1,7 +1,8 @@
 """Embedding of the mark: integer sample values, computed once and added to one plane of each frame.
 
 Frames of 320 pixels and more carry it in the blue difference (U), in which the eye hardly sees small
-structures. In smaller frames, a cell of U has too few samples to survive encoding, so that luma carries it.
+structures. In smaller frames, a cell of U has too few samples to survive encoding, so that luma carries it. It
+carries that of black and white video, too, which stays without colour.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from newscaster.watermark.pattern import (
 )
 
 _BLUE_FROM_PX = 320
-"""Smaller side of the frames whose mark is in U."""
+"""Smaller side of the frames whose mark is in U, unless they are black and white."""
 _BLUE_CELLS = 10.0
 """RMS amplitude in U, in 8-bit sample values, times the pixels of a cell: larger cells survive more."""
 _FAINTEST_BLUE, _STRONGEST_BLUE = 0.5, 2.0
@@ -47,6 +48,8 @@ _FAINTEST, _STRONGEST = 0.65, 1.4
 _OF_TEXTURE = 0.25
 """Increase of the amplitude in luma per sample value of local texture."""
 _MAX_LEVELS = 3
+_FLAT = 32
+"""Range of luma, in 8-bit sample values, up to which a frame without colour may begin a video in colour."""
 
 
 class Watermark:
@@ -54,7 +57,8 @@ class Watermark:
 
     Args:
         identity: of the anchor, as `AnchorFile.identity`; the mark carries its first digits.
-        like: one of the frames: sets the size; its colours, or the texture of a small one, set the strength.
+        like: one of the frames: sets the size. Without colours, all frames count as black and white, unless
+            it is as good as black. Its colours, or its texture if luma carries the mark, set the strength.
 
     Raises:
         InputError: the identity is malformed.
@@ -65,7 +69,7 @@ class Watermark:
         """The id in the mark."""
         height, width = like.planes[0].shape
         side_px = cell_px(width, height)
-        self.plane = BLUE if min(width, height) >= _BLUE_FROM_PX else LUMA
+        self.plane = BLUE if min(width, height) >= _BLUE_FROM_PX and not _is_grey(like) else LUMA
         """Number of the marked plane: 0 (Y) or 1 (U)."""
         shape = like.planes[self.plane].shape
         across, down = like.chroma_steps if self.plane == BLUE else (1, 1)
@@ -106,6 +110,12 @@ class Watermark:
                 padded = wide.view(np.uint8)
             self._padded[key] = padded
         return padded
+
+
+def _is_grey(image: YuvFrame) -> bool:
+    """Return whether a frame is of a black and white video, as far as it shows."""
+    luma = image.planes[LUMA] >> (image.layout.depth - 8)
+    return image.is_monochrome and int(luma.max()) - int(luma.min()) > _FLAT
 
 
 def _blue_strength(rgb: ImageU8, shape: tuple[int, ...]) -> ArrayF32:
