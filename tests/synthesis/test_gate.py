@@ -21,8 +21,12 @@ class FakeActivity:
         return np.zeros(0, np.float32)
 
 
-def gains(probabilities: np.ndarray, *, ahead_steps: int = AHEAD_STEPS, piece: int = 7) -> np.ndarray:
+def gains(
+    probabilities: np.ndarray, *, ahead_steps: int = AHEAD_STEPS, piece: int = 7, closed: bool = False
+) -> np.ndarray:
     gate = Gate(FakeActivity(), ahead_steps=ahead_steps)  # type: ignore[arg-type]
+    if closed:
+        gate.start_closed()
     audio = np.repeat(probabilities.astype(np.float32), 640)
     parts = [gate.push(audio[i : i + piece * 640]) for i in range(0, len(audio), piece * 640)]
     return np.concatenate([*parts, gate.flush()])
@@ -72,10 +76,23 @@ def test_the_gate_uses_no_more_look_ahead_than_stated(ahead_steps: int) -> None:
     assert len(gate.push(np.zeros(640 * 10, np.float32))) == 10 - ahead_steps
 
 
+@pytest.mark.parametrize("closed", [False, True])
 @pytest.mark.parametrize("piece", [1, 5, 60])
-def test_does_not_depend_on_the_cut(piece: int) -> None:
+def test_does_not_depend_on_the_cut(piece: int, closed: bool) -> None:
     noise = np.random.default_rng(0).uniform(0, 1, 60)
-    np.testing.assert_array_equal(gains(noise, piece=piece), gains(noise, piece=13))
+    whole = gains(noise, piece=13, closed=closed)
+    np.testing.assert_array_equal(gains(noise, piece=piece, closed=closed), whole)
+
+
+def test_a_video_may_start_with_closed_lips() -> None:
+    speech = spoken((0, 60))
+    assert (gains(speech)[:40] == 1).all()
+    closed = gains(speech, closed=True)
+    assert closed[0] == 0
+    assert (np.diff(closed[:4]) > 0).all()
+    assert (closed[3:40] == 1).all()
+    later = spoken((20, 40))
+    np.testing.assert_array_equal(gains(later, closed=True), gains(later))
 
 
 def test_a_voice_in_room_noise(activity: VoiceActivity) -> None:

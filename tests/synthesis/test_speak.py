@@ -32,7 +32,7 @@ from newscaster.synthesis.motion import frame_count
 from newscaster.synthesis.options import Outputs, SigningOptions, Style
 from newscaster.version import VERSION
 from signing import write_certificate
-from tiny_anchor import speech_like, write_tiny_anchor
+from tiny_anchor import speech_like, tiny_basis, write_tiny_anchor
 
 NTSC = Fraction(30000, 1001)
 
@@ -93,9 +93,24 @@ def test_articulation(anchor: Anchor, tmp_path: Path) -> None:
     )
     stream = anchor.motion_stream(articulation=wide)
     stream.expect_level(loud_peak(samples))
+    stream.start_closed()
     with np.load(tmp_path / "x.npz") as motion:
         expected = np.concatenate([stream.push(samples), stream.flush()])
         np.testing.assert_allclose(motion["shapes"], expected, atol=1e-4)
+
+
+def test_a_video_starts_with_closed_lips(anchor: Anchor, tmp_path: Path) -> None:
+    """Speech that starts at once has an open mouth in its first frame."""
+    samples = speech_like(1.0)
+    anchor.speak(samples, tmp_path / "x.mp4", outputs=Outputs(motion=tmp_path / "x.npz"))
+    plain = anchor.motion_stream()
+    plain.expect_level(loud_peak(samples))
+    shapes = np.concatenate([plain.push(samples), plain.flush()])
+    rest = tiny_basis().mean
+    with np.load(tmp_path / "x.npz") as motion:
+        np.testing.assert_allclose(motion["shapes"][0], rest, atol=1e-6)
+        np.testing.assert_allclose(motion["shapes"][3:], shapes[3:], atol=1e-4)
+    assert np.abs(shapes[0] - rest).max() > 1e-3
 
 
 def test_frames_with_occluded_mouths_keep_them(anchor: Anchor, tmp_path: Path) -> None:
@@ -178,11 +193,11 @@ def voice(monkeypatch: pytest.MonkeyPatch) -> FakeVoice:
 
 def test_text_and_text_files(anchor: Anchor, voice: FakeVoice, tmp_path: Path) -> None:
     made = anchor.speak(None, tmp_path / "x.mp4", text="Good evening. Here is Dr. Lee.")
-    assert made.frames == round(2.7 * 25)
+    assert made.frames == round((0.4 + 2.7) * 25)
     assert "The voice is synthetic too." in media.probe(tmp_path / "x.mp4").metadata["comment"]
     (tmp_path / "news.txt").write_text("Guten Abend.", encoding="utf-8-sig")
     made = anchor.speak(tmp_path / "news.txt", tmp_path / "x.mp4", style=Style(reading=Reading(speed=2.0)))
-    assert made.seconds == pytest.approx(0.5 + 0.175)
+    assert made.seconds == pytest.approx(0.4 + 0.5 + 0.175)
     assert voice.sentences == ["Good evening.", "Here is Doctor Lee.", "Guten Abend."]
 
 
@@ -196,21 +211,22 @@ def test_captions(anchor: Anchor, voice: FakeVoice, tmp_path: Path, suffix: str)
     )
     assert (made.captions, made.kept_speech) == ((srt, vtt), wav)
     samples = media.read_audio(wav, rate=24_000)
+    assert not samples[:9_500].any()
     with av.open(str(out)) as container:
         (stream,) = container.streams.subtitles
         assert stream.metadata["language"] == "eng"
         shown = [p for p in container.demux(stream) if p.pts is not None and len(bytes(p)) > 2]
         begins = [float(p.pts * p.time_base) for p in shown]
         ends = [float((p.pts + p.duration) * p.time_base) for p in shown]
-    assert begins == pytest.approx([0.0, 1.35, 3.15], abs=1e-3)
+    assert begins == pytest.approx([0.4, 1.75, 3.55], abs=1e-3)
     for begin, end in zip(begins, ends, strict=True):
         # Shown with its audio: from silence to speech, and from speech to silence.
         first, last = round(begin * 24_000), round(end * 24_000)
         assert not samples[max(0, first - 2400) : max(0, first - 24)].any()
         assert np.abs(samples[first + 24 : last - 24]).min() > 0
         assert not samples[last + 24 : last + 2400].any()
-    assert "00:00:03,150 --> 00:00:04,150\nIt rains.\n" in srt.read_text(encoding="utf-8")
-    assert "00:00:03.150 --> 00:00:04.150\nIt rains.\n" in vtt.read_text(encoding="utf-8")
+    assert "00:00:03,550 --> 00:00:04,550\nIt rains.\n" in srt.read_text(encoding="utf-8")
+    assert "00:00:03.550 --> 00:00:04.550\nIt rains.\n" in vtt.read_text(encoding="utf-8")
 
 
 def test_captions_of_a_script_in_one_file(anchor: Anchor, voice: FakeVoice, tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ class DubbedMouth:
         if self.speech is not None:
             yield from resting(start_frame)
             self.stream.expect_level(self.speech.loud)
+            self.stream.start_closed()
             for block in self.speech.blocks():
                 yield from place(self.stream.push(block))
             yield from place(self.stream.flush(total_frames=self.spoken_frames))

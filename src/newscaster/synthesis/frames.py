@@ -75,7 +75,7 @@ def place_mouths(shapes: ArrayF64, target: MouthTarget, order: Iterator[int]) ->
 def speech_mouths(
     anchor: LoadedAnchor, speech: Speech, stream: MotionStream, order: Iterator[int]
 ) -> Iterator[PlacedMouths]:
-    """Place the mouths of a speech on frames of the target, as the speech is read.
+    """Place the mouths of a speech on frames of the target, as the speech is read; the first one is closed.
 
     Args:
         anchor: the speaker.
@@ -87,6 +87,7 @@ def speech_mouths(
         SpeechError: the speech is shorter than a frame.
     """
     stream.expect_level(speech.loud)
+    stream.start_closed()
     for block in speech.blocks():
         yield from place_mouths(stream.push(block), anchor.target, order)
     total = count_frames(anchor, speech.samples, speech.rate)

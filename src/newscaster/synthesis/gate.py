@@ -12,7 +12,8 @@ depends on a fixed number of steps on either side. Chunked audio therefore gives
                       |--------- ahead -----------|         |    |        behind
 
 People draw breath, with open lips, before they speak: so half a second ahead the motion network moves the
-mouth. Voice activity starts late and lingers.
+mouth. Voice activity starts late and lingers. Audio that starts with speech leaves no time for that: see
+`Gate.start_closed`.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ _ON, _OFF = 0.8, 0.65
 higher thresholds reject whispered speech as breath."""
 _FADE = np.array([1.0, 3.0, 4.0, 3.0, 1.0])
 """Raised cosine, 2 + 2 cos(pi k / 3); integers, so that a gain of 1 is exactly 1."""
+
+_FROM_CLOSED = np.array([0.0, 0.25, 0.75])
+"""Largest gains of the first steps of audio after a mouth at rest: lips open within 120 ms, as in speech."""
 
 
 def ahead_steps_within(look_ahead_ms: int) -> int:
@@ -63,6 +67,11 @@ class Gate:
         self._speaking = False
         self._speech_steps = 0
         self._ahead_steps = ahead_steps
+        self._bounds = _FROM_CLOSED[:0]
+
+    def start_closed(self) -> None:
+        """Start with closed lips, before the first push, even if there is speech from the start."""
+        self._bounds = _FROM_CLOSED
 
     @property
     def delay_seconds(self) -> float:
@@ -80,12 +89,19 @@ class Gate:
         Raises:
             SpeechError: the samples are of another type or shape, or not finite.
         """
-        return _gains(self._windows.push(self._detect(self._activity.push(samples))))
+        return self._bounded(_gains(self._windows.push(self._detect(self._activity.push(samples)))))
 
     def flush(self) -> ArrayF64:
         """Return the rest: ceil(N / 640) gains in all."""
         gains = _gains(self._windows.push(self._detect(self._activity.flush())))
-        return np.concatenate([gains, _gains(self._windows.flush())])
+        return self._bounded(np.concatenate([gains, _gains(self._windows.flush())]))
+
+    def _bounded(self, gains: ArrayF64) -> ArrayF64:
+        """Apply the bounds of the first steps to the next gains (t,)."""
+        count = min(len(gains), len(self._bounds))
+        gains[:count] = np.minimum(gains[:count], self._bounds[:count])
+        self._bounds = self._bounds[count:]
+        return gains
 
     def _detect(self, probabilities: ArrayF32) -> ArrayF64:
         """Return whether there is speech, (t, 1), with hysteresis."""

@@ -136,6 +136,15 @@ class MotionStream:
         if isinstance(self._source, _WholeContext):
             self._leveller = Leveller(loud)
 
+    def start_closed(self) -> None:
+        """Start with closed lips, before the first push, even if there is speech from the start.
+
+        For the start of a video, and after a mouth at rest: otherwise, it would jump open.
+        """
+        assert not self._samples
+        if self._gate is not None:
+            self._gate.start_closed()
+
     def continue_level(self, previous: MotionStream) -> None:
         """Start with the level of earlier speech of the same voice, before the first push.
 

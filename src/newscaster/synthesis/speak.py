@@ -31,6 +31,9 @@ from newscaster.synthesis.speech_found import warn_without_speech
 from newscaster.synthesis.speech_input import Speech, SpeechInput, open_speech
 from newscaster.types import FrameProgress
 
+_LEAD_SECONDS = 0.4
+"""Silence before a text. Given audio keeps its length, so that the video fits what was cut for it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechRequest:
@@ -84,7 +87,13 @@ def speak_to_file(
     stream = anchor.motion_stream(articulation=style.articulation, look_ahead_ms=style.look_ahead_ms)
     with (
         media.exclusive_output(paths.video),
-        open_speech(request.speech, text=request.text, rate=request.rate, reading=style.reading) as speech,
+        open_speech(
+            request.speech,
+            text=request.text,
+            rate=request.rate,
+            reading=style.reading,
+            lead_seconds=_LEAD_SECONDS,
+        ) as speech,
         MotionLog(paths.motion) as log,
     ):
         if not speech.samples:

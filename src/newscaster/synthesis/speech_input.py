@@ -102,6 +102,7 @@ def open_speech(
     rate: int = SAMPLE_RATE,
     reading: Reading | None = None,
     audible: bool = True,
+    lead_seconds: float = 0.0,
 ) -> Iterator[Speech]:
     """Open and check speech of any kind. Temporary files are removed at the end of the block.
 
@@ -111,6 +112,7 @@ def open_speech(
         rate: sampling rate of samples given as an array, in Hz.
         reading: voice and speed for a text.
         audible: whether the audio is also needed as a file.
+        lead_seconds: silence before a text, during which the mouth opens as before any speech.
 
     Raises:
         InputError: neither or both of speech and text are given; `reading` is given without a text; or the
@@ -128,7 +130,7 @@ def open_speech(
         if is_script(speech):
             text, speech = read_script(Path(speech)), None
         if text is not None:
-            yield _from_text(text, reading, _temporary(stack))
+            yield _from_text(text, reading, _temporary(stack), lead_seconds)
             return
         if reading is not None:
             raise InputError(
@@ -248,8 +250,8 @@ def measure_speech(audio: Path, *, name: str) -> Speech:
     )
 
 
-def _from_text(text: str, reading: Reading | None, audio: Path) -> Speech:
-    sentences, notes = _read_aloud(text, audio, reading)
+def _from_text(text: str, reading: Reading | None, audio: Path, lead_seconds: float) -> Speech:
+    sentences, notes = _read_aloud(text, audio, reading, lead_seconds)
     return replace(measure_speech(audio, name="the audio of the voice"), sentences=sentences, notes=notes)
 
 
@@ -289,7 +291,7 @@ def _temporary(stack: ExitStack) -> Path:
 
 
 def _read_aloud(
-    text: str, audio: Path, reading: Reading | None
+    text: str, audio: Path, reading: Reading | None, lead_seconds: float
 ) -> tuple[tuple[TimedSentence, ...], tuple[str, ...]]:
     """Read a text aloud into a WAV file, sentence by sentence.
 
@@ -308,11 +310,12 @@ def _read_aloud(
     # Errors of the voice or the text are raised before a file is open.
     first = next(spoken)  # there is at least one, or an error
     timed: list[TimedSentence] = []
-    start = 0
+    start = round(lead_seconds * first.rate)
     with wave.open(str(audio), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(first.rate)
+        file.writeframes(bytes(2 * start))
         for sentence in chain([first], spoken):
             file.writeframes(np.round(sentence.samples * 32767).astype("<i2").tobytes())
             timed.append(

@@ -129,7 +129,11 @@ class Utterance:
 
     def _process(self, piece: ArrayF32 | None, *, skip: bool) -> None:
         """Compute shapes and output audio of a piece; None: the end of the input."""
-        stream = self._stream = self._stream or self._new_stream()
+        if self._stream is None:
+            self._stream = self._new_stream()
+            if not self.continues:
+                self._stream.start_closed()
+        stream = self._stream
         if piece is not None:
             shapes = stream.push(self._to_motion.push(piece), skip=skip)
             audio = np.clip(self._to_output.push(piece), -1.0, 1.0)
