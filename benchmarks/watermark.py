@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("--unmarked", type=Path, nargs="*", default=[], help="footage without a mark")
     parser.add_argument("--pieces", type=int, default=1000, help="unmarked pieces")
     parser.add_argument("--visible", type=Path, nargs="*", default=[], help="footage to see the mark on")
+    parser.add_argument("--grey", action="store_true", help="that footage in black and white")
     parser.add_argument("--ways", nargs="*", help="parts of names of ways; by default all")
     given = parser.parse_args()
     ways = [way for way in CONDITIONS if not given.ways or any(part in way.name for part in given.ways)]
@@ -120,11 +121,11 @@ def main() -> None:
     if given.speech:
         found["built-in anchor"] = survived("the built-in anchor", builtin_pieces(given.speech), ways)
     if given.marked:
-        found["footage"] = survived("footage", footage_pieces(given.marked), ways)
+        found["footage"] = survived("footage", footage_pieces(given.marked, grey=given.grey), ways)
     if given.unmarked:
         found["unmarked"] = false_alarms(given.unmarked, given.pieces)
     if given.visible:
-        found["visible"] = visibility(given.visible)
+        found["visible"] = visibility(given.visible, grey=given.grey)
     print(json.dumps(found))
 
 
@@ -141,11 +142,12 @@ def builtin_pieces(speeches: Iterable[Path]) -> Iterator[tuple[Frames, str]]:
             yield from ((piece, carried) for piece in whole_pieces(marked))
 
 
-def footage_pieces(paths: Iterable[Path]) -> Iterator[tuple[Frames, str]]:
+def footage_pieces(paths: Iterable[Path], *, grey: bool = False) -> Iterator[tuple[Frames, str]]:
     """Pieces of footage, marked, and encoded as `speak` does."""
     squares, larger = [], []
     for path in paths:
         for piece in whole_pieces(path):
+            piece = [in_grey(planes) for planes in piece] if grey else piece
             images = [YuvFrame(frame_of(planes)) for planes in piece]
             mark = Watermark(IDENTITY, like=images[0])
             squares.append(float((mark.levels.astype(float) ** 2).mean()))
@@ -277,14 +279,15 @@ def seen(frames: Frames) -> list[tuple[np.ndarray, np.ndarray]]:
     return [sampler(frame_of(planes)) for planes in frames]
 
 
-def visibility(paths: Iterable[Path]) -> dict[str, dict[str, float]]:
+def visibility(paths: Iterable[Path], *, grey: bool = False) -> dict[str, dict[str, float]]:
     """How far marked first frames are from unmarked ones, in just objectionable differences below 10."""
     import pycvvdp
 
     measures = {name: pycvvdp.cvvdp(display_name=name) for name in DISPLAYS}
     found = {}
     for path in paths:
-        image = YuvFrame(frame_of(next(iter(decoded(path, stop=1)))))
+        (planes,) = decoded(path, stop=1)
+        image = YuvFrame(frame_of(in_grey(planes) if grey else planes))
         before = shown(image.planes)
         Watermark(IDENTITY, like=image).put_on(image)
         after = shown(image.planes)
@@ -325,6 +328,11 @@ def decoded(source: Path | io.BytesIO, *, stop: int | None = None) -> Frames:
     with av.open(source if isinstance(source, io.BytesIO) else str(source)) as container:
         frames = itertools.islice(container.decode(video=0), stop)
         return [planes_of(frame) for frame in frames]
+
+
+def in_grey(planes: Planes) -> Planes:
+    """A frame in black and white."""
+    return planes[0], *(np.full_like(plane, 128) for plane in planes[1:])
 
 
 def planes_of(frame: av.VideoFrame) -> Planes:

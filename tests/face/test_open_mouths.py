@@ -160,3 +160,22 @@ def test_photos_are_made_for_every_mouth() -> None:
     assert made.points.dtype == np.float32
     assert np.abs(made.crops[0].astype(int) - photo).mean() < 0.5
     assert (made.crops[2][inside(places[2] * SIDE)].max(axis=1) > 170).any(), "teeth"
+
+
+def test_an_open_mouth_is_closed_without_a_slit_of_teeth() -> None:
+    shown, rest = mouth(0.9, side=SIDE), mouth(0.0, side=SIDE)
+    made = clip()
+    photo = made.crops[int(np.argmin(opening(made.points)))].astype(np.float64)
+    maps = draw_landmark_map(shown, side=SIDE, map_side=SIDE)[..., None] / 255.0
+    for part, colour in zip(maps[:3], ((235, 230, 220), (170, 70, 80), (180, 80, 90)), strict=True):
+        photo += (np.array(colour) - photo) * part
+    closed_mouths = opened_mouths(
+        photo.round().astype(np.uint8),
+        shown / SIDE,
+        points=rest[None] / SIDE,
+        rest=rest / SIDE,
+        pixels_per_unit=UNIT,
+    )
+    across = slice(SIDE // 2 - 25, SIDE // 2 + 25)
+    middle = round(0.6 * SIDE)
+    assert closed_mouths.crops[0][middle - 12 : middle + 12, across, 1].max() < 110

@@ -27,6 +27,10 @@ _MIN_GAP = -0.004
 """Inner lips may cross by so much, in IOD: the basis is linear, and closed lips press."""
 _SMALLEST_OPENING = 0.01
 """In IOD; with less, there is no inner mouth to be seen."""
+_LIP_EDGE, _BLUR_PX = 0.012, 1.0
+"""What is left out at the inner border of parted lips: in IOD, and in pixels."""
+_MAX_OF_LIP = 0.3
+"""The same, of the lip's height, at most."""
 _FLOW_CELLS = 64
 _BLOCK = 4
 """Cells to a side of a block that may become one tile."""
@@ -92,9 +96,10 @@ def opened_mouths(
     side = len(photo)
     monochrome = is_monochrome(photo)
     light = white_light(photo, mouth, monochrome=monochrome)
+    lips = _lips_alone(np.asarray(mouth, np.float64), edge=_LIP_EDGE * pixels_per_unit / side + _BLUR_PX / side)
     crops = []
     for place in points:
-        moved = moved_mouth(photo, mouth, place)
+        moved = moved_mouth(photo, lips, place)
         if float(opening(place)) * side > _SMALLEST_OPENING * pixels_per_unit:
             moved = draw_inner_mouth(
                 moved,
@@ -106,6 +111,24 @@ def opened_mouths(
             )
         crops.append(moved)
     return References(crops, np.asarray(points, np.float32))
+
+
+def _lips_alone(mouth: ArrayF64, *, edge: float) -> ArrayF64:
+    """Return a mouth (57, 2) whose inner border lies in the lips, at most by ``edge``.
+
+    Pixels at the border of parted lips show teeth, too, and the wet part of the lips: both are hidden where
+    they meet. Lips that touch stay as they are.
+    """
+    half = RING // 2
+    lips = mouth.copy()
+    outer, inner = mouth[:RING], mouth[INNER_RING]
+    gaps = np.linalg.norm(inner - inner[-np.arange(RING)], axis=1)
+    gaps[[0, half]] = 0
+    outwards = outer - inner
+    thickness = np.linalg.norm(outwards, axis=1)
+    moved = np.minimum(np.minimum(edge, gaps / 2), _MAX_OF_LIP * thickness)
+    lips[INNER_RING] += outwards * (moved / np.maximum(thickness, 1e-9))[:, None]
+    return lips
 
 
 def moved_mouth(photo: ImageU8, mouth: ArrayFloat, place: ArrayFloat) -> ImageU8:
