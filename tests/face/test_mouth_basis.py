@@ -5,8 +5,16 @@ import pytest
 
 from faces import face_points, rotation, seen, talking
 from newscaster.face.head_pose import Head
-from newscaster.face.mouth_basis import MouthBasis, is_moving, mouth_shapes, opening, place_mouth
-from newscaster.face.topology import MOUTH
+from newscaster.face.mouth_basis import (
+    MouthBasis,
+    closed_shape,
+    is_moving,
+    mouth_shapes,
+    opening,
+    place_mouth,
+    with_level_lips,
+)
+from newscaster.face.topology import INNER_LIPS, INNER_RING, MOUTH, RING
 
 
 def test_placing_undoes_measuring() -> None:
@@ -25,6 +33,38 @@ def test_shapes_are_free_of_the_pose() -> None:
     shapes = mouth_shapes(landmarks, Head(face_points()))
     # The opened jaw's depths are the closed one's: what is left of the pose is second order.
     assert np.abs(shapes - points[list(MOUTH), :2]).max() < 0.03
+
+
+def gaps(shapes: np.ndarray) -> np.ndarray:
+    """Vertical distances from the upper inner lip to the lower, (..., 9)."""
+    inner = shapes[..., INNER_RING, 1]
+    return inner[..., : RING // 2 : -1] - inner[..., 1 : RING // 2]
+
+
+def test_closed_lips_meet_even_if_the_basis_cannot_close_them() -> None:
+    basis = MouthBasis.fit(some_shapes(), size=3)
+    shape = face_points(0.1)[list(MOUTH), :2]
+    closed = closed_shape(shape, basis)
+    assert gaps(shape).max() > 0.1
+    assert gaps(closed).max() == pytest.approx(0, abs=1e-9)
+
+
+def test_closed_lips_meet_when_the_head_tilts() -> None:
+    """The lower lip of the open mouth lies deeper."""
+    points = face_points(0.2)
+    points[list(INNER_LIPS[RING // 2 + 1 :]), 2] += 0.1
+    photo, tilted = (seen(points, rotation(pitch=pitch))[None] for pitch in (0, 15))
+    head = Head.fit(photo)
+    apart = []
+    for fitted in (head, with_level_lips(head)):
+        shape = mouth_shapes(photo, fitted)
+        placed = place_mouth(shape, fitted, fitted.poses(photo))
+        np.testing.assert_allclose(placed, photo[:, list(MOUTH), :2], atol=1e-6)
+        closed = closed_shape(shape[0], MouthBasis.fit(some_shapes(), size=3))
+        poses = fitted.poses(tilted)
+        apart.append(np.abs(gaps(place_mouth(closed[None], fitted, poses))).max() / poses.scale[0])
+    assert apart[0] > 0.015
+    assert apart[1] == pytest.approx(0, abs=1e-9)
 
 
 def test_a_mouth_moves_that_talks() -> None:

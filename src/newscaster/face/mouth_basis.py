@@ -12,14 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from newscaster.face.head_pose import Head, Poses
-from newscaster.face.topology import MOUTH, MOUTH_POINTS, OPENING_PAIRS
+from newscaster.face.topology import INNER_RING, MOUTH, MOUTH_POINTS, OPENING_PAIRS, RING
 from newscaster.types import ArrayF32, ArrayF64, ArrayFloat
 
 _CLOSED_PERCENT = 15
 """Percentage of frames taken as a closed mouth: running speech has more pauses and bilabials than that."""
 _CLOSING_PENALTY = 1e-5
-"""Of squared coefficients, against squared gaps in IOD: a gap of 0.003 IOD remains of a wide smile."""
+"""Of squared coefficients, against squared gaps in IOD: a gap of 0.003 IOD remains of a wide smile at first."""
 _EXTREME_STDS = 2.0
+_INNER_UPPER = list(range(INNER_RING.start + 1, INNER_RING.start + RING // 2))
+_INNER_LOWER = list(range(INNER_RING.stop - 1, INNER_RING.start + RING // 2, -1))
+"""Points of the inner lips that face each other, without the corners."""
 _MOVING_RANGE = 0.03
 """Range of openings from the 5th to the 95th percentile. On GRID speaker 1 it is 0.09 to 0.15 in a sentence,
 and under 0.002 while the mouth rests."""
@@ -38,6 +41,18 @@ def place_mouth(shapes: ArrayFloat, head: Head, poses: Poses) -> ArrayF64:
     """
     depths = np.broadcast_to(head.points[list(MOUTH), 2:], (*shapes.shape[:-1], 1))
     return poses.project(np.concatenate([shapes, depths], axis=-1))
+
+
+def with_level_lips(head: Head) -> Head:
+    """Return a head in which inner lips that face each other have one depth.
+
+    The lower lip of an open mouth lies deeper, since the jaw turns. Closed at these depths, lips would be apart
+    in a head that is tilted.
+    """
+    points = head.points.copy()
+    upper, lower = ([MOUTH[number] for number in lip] for lip in (_INNER_UPPER, _INNER_LOWER))
+    points[upper, 2] = points[lower, 2] = (points[upper, 2] + points[lower, 2]) / 2
+    return Head(points)
 
 
 def opening(shapes: ArrayFloat) -> ArrayF64:
@@ -77,7 +92,7 @@ def closed_shape(shape: ArrayFloat, basis: MouthBasis) -> ArrayF64:
     """Return a mouth (57, 2) with its lips closed along the directions of a basis; its mean does not matter.
 
     Least squares of the gaps between the inner lips, with a penalty on coefficients that keeps the rest of
-    the mouth as it is.
+    the mouth as it is. What remains of the gaps is closed point by point.
     """
     upper = [MOUTH.index(u) for u, _ in OPENING_PAIRS]
     lower = [MOUTH.index(v) for _, v in OPENING_PAIRS]
@@ -87,7 +102,11 @@ def closed_shape(shape: ArrayFloat, basis: MouthBasis) -> ArrayF64:
     gap = (now[lower] - now[upper]).reshape(-1)
     ridge = _CLOSING_PENALTY * np.eye(basis.size)
     coefficients = np.linalg.solve(gaps.T @ gaps + ridge, -gaps.T @ gap)
-    return np.asarray(now + np.einsum("k,kpd->pd", coefficients, directions))
+    closed = now + np.einsum("k,kpd->pd", coefficients, directions)
+    apart = np.maximum(closed[_INNER_LOWER, 1] - closed[_INNER_UPPER, 1], 0)
+    closed[_INNER_UPPER, 1] += apart / 2
+    closed[_INNER_LOWER, 1] -= apart / 2
+    return np.asarray(closed)
 
 
 _KEYS = ("basis.mean", "basis.components", "basis.deviations")

@@ -15,6 +15,7 @@ import numpy as np
 
 from newscaster.errors import InputError
 from newscaster.face.head_pose import Head, Poses
+from newscaster.face.mouth_basis import with_level_lips
 from newscaster.face.topology import LANDMARKS
 from newscaster.matting import PersonMatte
 from newscaster.still.eyelids import Eyes
@@ -59,7 +60,7 @@ class StillTarget:
         self._layers = Layers(photo, self._matte(alpha), iod=self._flow.iod)
         self.motion = self._within_limits(motion)
         """As given, or less if the flow would fold."""
-        self.head = Head.fit(landmarks[None])
+        self.head = with_level_lips(Head.fit(landmarks[None]))
 
     def __len__(self) -> int:
         return len(self.motion)
