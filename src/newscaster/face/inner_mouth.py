@@ -54,6 +54,9 @@ faces."""
 _GUM = np.array([0.62, 0.36, 0.34])
 _TONGUE = np.array([0.60, 0.34, 0.34])
 _DARK = np.array([0.17, 0.075, 0.075])
+_SHADE = 0.7 * ENAMEL
+_DARK_GAP = 0.045
+"""Distance between the rows of teeth from which on it is dark between them."""
 _DEEP = 0.07
 """Depth of the shadow below the upper lip."""
 _SLIT_DEPTH, _MIN_LIGHT = 0.08, 0.15
@@ -114,7 +117,7 @@ def _drawn(
     chin, lip = (float(mouth[point, 1] - rest[point, 1]) / unit for point in (_CHIN, _LOWER_LIP))
     drop = max(0.0, chin, lip - _LOWER_SHOWN + _LOWER.reach)
     shade = np.clip(1.04 - (np.abs(x) / 0.34) ** 2, 0.2, 1)
-    image = np.broadcast_to(_DARK, (height, width, 3)).copy()
+    image = np.broadcast_to(_behind_teeth(np.abs(x[0]), drop), (height, width, 3)).copy()
     _over(image, _TONGUE * 0.8, shade + 0 * y, tooth=_tongue(x, y, drop))
     lower, lower_light = _row(x, -(y - drop), _LOWER)
     _over(image, _GUM * 0.5, _gum(x, -(y - drop), _LOWER) * shade)
@@ -128,6 +131,20 @@ def _drawn(
     image *= shadow[..., None] * _light_between(inner / unit)
     shape = (size[1], _OVERSAMPLING, size[0], _OVERSAMPLING, 3)
     return np.asarray(image.reshape(shape).mean(axis=(1, 3)))
+
+
+def _behind_teeth(away: ArrayF64, drop: float) -> ArrayF64:
+    """Return the reflectance (w, 3) of what is seen between both rows, by the distance from the middle.
+
+    Where they nearly meet, that is the shade of the teeth: with the dark of an open mouth, the corners of the
+    teeth would be black specks.
+    """
+    upper, lower = (
+        teeth.reach + np.interp(away, (np.array((0.0, *teeth.ends[:-1])) + teeth.ends) / 2, teeth.edges)
+        for teeth in (_UPPER, _LOWER)
+    )
+    open_ = np.clip((drop - lower - upper) / _DARK_GAP, 0, 1)[:, None]
+    return np.asarray(_SHADE + (_DARK - _SHADE) * open_)
 
 
 def _light_between(inner: ArrayF64) -> float:
