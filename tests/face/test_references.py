@@ -119,6 +119,22 @@ def test_a_head_that_is_turned_alike_is_preferred() -> None:
     assert first(np.full((20, 3), [20.0, 0, 0])) == [0]
 
 
+def test_narrow_openings_of_footage_are_not_stretched_to_wide_ones() -> None:
+    narrow_alike, wide_else = mouth(0.4, side=1), mouth(0.8, side=1)
+    wide_else[:, 0] += 0.018
+    references = np.stack([narrow_alike, wide_else, mouth(0.0, side=1)])
+    angles = np.zeros((3, 3))
+
+    def first(amount: float) -> int:
+        path = ReferencePath(references, angles)
+        chosen = [path.push(mouth(amount, side=1)[None], angles[:1]), path.flush()]
+        return int(np.concatenate(chosen)[0, 0])
+
+    assert nearest_references(mouth(0.65, side=1), references)[0] == 0, "its points are nearer"
+    assert first(0.65) == 1
+    assert first(0.45) == 0, "hardly stretched"
+
+
 def test_a_live_path_decides_at_once() -> None:
     path = ReferencePath(shapes([0.0, 0.5, 1.0]), look_ahead=0)
     assert [path.push(shapes([opening]))[0, 0] for opening in (0.0, 0.0, 1.0)] == [0, 0, 2]

@@ -34,6 +34,9 @@ POSE_WEIGHT = 0.1
 """Crop widths of distance between mouths that count as much as a radian between heads."""
 _OPENING_WEIGHT = 2.0
 """Crop widths of distance between mouths that count as much as one between their openings, without poses."""
+_STRETCH, _STRETCH_TOLERANCE = 1.2, 0.005
+"""An opening may be so much wider than that of a reference of footage, and crop widths more, at no cost: teeth
+that are stretched further are striped."""
 _LANDMARK_ERROR = 0.003
 """Of tracked mouths, in crop widths."""
 _MAX_RELATIVE = 4.0
@@ -116,12 +119,13 @@ class ReferencePath:
     distances to the mouths and poses, plus a cost for each change. The others are the nearest ones beside it.
     A stream operator: mouths (F, 57, 2) to numbers (f, K).
 
-    A head that is turned otherwise shows other things beside the jaw, such as hair. Mouths that are made of
-    one photograph have no angles, and there openings count: open lips that are closed keep a line of teeth.
+    A head that is turned otherwise shows other things beside the jaw, such as hair. Of footage, openings that
+    are much narrower than wanted cost more, too. Mouths that are made of one photograph have no angles, and
+    there all differences of openings count: open lips that are closed keep a line of teeth.
 
     Args:
         references: (N, 57, 2), in crop widths.
-        angles: (N, 3) of their heads, in degrees; None: poses do not count, and openings do.
+        angles: (N, 3) of their heads, in degrees; None: poses do not count, and all openings do.
         count: references for each frame, K.
         look_ahead: frames that are known before a choice is made. More frames change no choice.
     """
@@ -151,12 +155,15 @@ class ReferencePath:
         """
         chosen = []
         for number, mouth in enumerate(mouths):
-            squared = _squared(mouth, self._references)
+            squared, wanted = _squared(mouth, self._references), opening(mouth)
             if self._angles is None:
-                squared += _OPENING_WEIGHT**2 * (self._openings - opening(mouth)) ** 2
-            elif angles is not None:
-                turned = np.radians(self._angles - angles[number])
-                squared += POSE_WEIGHT**2 * (turned**2).sum(axis=1)
+                squared += _OPENING_WEIGHT**2 * (self._openings - wanted) ** 2
+            else:
+                stretched = wanted - _STRETCH * self._openings - _STRETCH_TOLERANCE
+                squared += np.maximum(0, stretched) ** 2
+                if angles is not None:
+                    turned = np.radians(self._angles - angles[number])
+                    squared += POSE_WEIGHT**2 * (turned**2).sum(axis=1)
             self._last = self._step(squared)
             self._open.append(self._last)
             if len(self._open) > self._look_ahead:
