@@ -133,6 +133,7 @@ def test_narrow_openings_of_footage_are_not_stretched_to_wide_ones() -> None:
     assert nearest_references(mouth(0.65, side=1), references)[0] == 0, "its points are nearer"
     assert first(0.65) == 1
     assert first(0.45) == 0, "hardly stretched"
+    assert first(0.05) == 2
 
 
 def test_a_live_path_decides_at_once() -> None:

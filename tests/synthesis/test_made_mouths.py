@@ -34,6 +34,14 @@ def test_a_closed_mouth_lacks_the_open_ones(basis: MouthBasis) -> None:
     assert opening(few).max() == pytest.approx(opening(missing).max(), rel=0.2)
 
 
+def test_a_mouth_that_opens_little_lacks_the_widest(basis: MouthBasis) -> None:
+    shapes = natural_shapes(basis)
+    seen = shapes[opening(shapes) < 0.115]
+    missing = missing_shapes(seen, basis, max_count=60)
+    assert 2 < len(missing) < 12
+    assert opening(missing).min() > 1.3 * opening(seen).max()
+
+
 def test_parted_lips_lack_the_closed_ones(basis: MouthBasis) -> None:
     shapes = natural_shapes(basis)
     seen = shapes[(opening(shapes) > 0.01) & (opening(shapes) < 0.03)]

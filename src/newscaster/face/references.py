@@ -34,9 +34,9 @@ POSE_WEIGHT = 0.1
 """Crop widths of distance between mouths that count as much as a radian between heads."""
 _OPENING_WEIGHT = 2.0
 """Crop widths of distance between mouths that count as much as one between their openings, without poses."""
-_STRETCH, _STRETCH_TOLERANCE = 1.2, 0.005
-"""An opening may be so much wider than that of a reference of footage, and crop widths more, at no cost: teeth
-that are stretched further are striped."""
+_STRETCH, _SQUEEZE, _OPENING_TOLERANCE = 1.2, 2.0, 0.005
+"""At no cost, an opening may be so many times as wide as that of a reference of footage, or that of a reference
+so many times as wide, and wider by crop widths: teeth that are stretched further are striped."""
 _LANDMARK_ERROR = 0.003
 """Of tracked mouths, in crop widths."""
 _MAX_RELATIVE = 4.0
@@ -120,7 +120,7 @@ class ReferencePath:
     A stream operator: mouths (F, 57, 2) to numbers (f, K).
 
     A head that is turned otherwise shows other things beside the jaw, such as hair. Of footage, openings that
-    are much narrower than wanted cost more, too. Mouths that are made of one photograph have no angles, and
+    are much narrower or wider than wanted cost more, too. Mouths that are made of one photograph have no angles, and
     there all differences of openings count: open lips that are closed keep a line of teeth.
 
     Args:
@@ -159,8 +159,8 @@ class ReferencePath:
             if self._angles is None:
                 squared += _OPENING_WEIGHT**2 * (self._openings - wanted) ** 2
             else:
-                stretched = wanted - _STRETCH * self._openings - _STRETCH_TOLERANCE
-                squared += np.maximum(0, stretched) ** 2
+                stretched, squeezed = wanted - _STRETCH * self._openings, self._openings - _SQUEEZE * wanted
+                squared += np.maximum(0, np.maximum(stretched, squeezed) - _OPENING_TOLERANCE) ** 2
                 if angles is not None:
                     turned = np.radians(self._angles - angles[number])
                     squared += POSE_WEIGHT**2 * (turned**2).sum(axis=1)

@@ -1,6 +1,6 @@
-"""Open mouths of a person whose video hardly shows any: made of its closed ones, as of a photograph.
+"""Open mouths of a person whose video shows none, or none so wide: made of closed ones, as of a photograph.
 
-Otherwise, open mouths would be closed lips that are stretched.
+Otherwise, they would be narrower mouths that are stretched.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ _SEEN_PERCENT = 98
 _WIDE_PERCENT = 90
 _ENOUGH = 0.6
 """A mouth that opens so far, relative to wide openings of speech, shows teeth and tongue of its own."""
+_MAX_STRETCH = 1.4
+"""Wider openings than so many times the widest one are made even then: teeth would be stretched to stripes."""
 _CLOSED_FRACTION = 1 / 3
 
 Places = Callable[[int, ArrayF64], ArrayF64]
@@ -37,15 +39,16 @@ def missing_shapes(seen: ArrayFloat, basis: MouthBasis, *, max_count: int) -> Ar
         max_count: of mouths.
 
     Returns:
-        Mouths that are wider open than those of the video, or more closed; no mouths if the video has enough
-        of open ones.
+        Mouths that are wider open than those of the video, or more closed. If the video has open ones, only
+        those that are far wider, if any.
     """
     shapes = natural_shapes(basis)
     wide = opening(shapes)
     narrowest, widest = np.percentile(opening(seen), [100 - _SEEN_PERCENT, _SEEN_PERCENT])
     if widest >= _ENOUGH * np.percentile(wide, _WIDE_PERCENT):
-        return shapes[:0]
-    missing = shapes[(wide > widest) | (wide < narrowest)]
+        missing = shapes[wide > _MAX_STRETCH * widest]
+    else:
+        missing = shapes[(wide > widest) | (wide < narrowest)]
     return np.asarray(missing[spread_mouths(missing, max_count)])
 
 

@@ -178,9 +178,10 @@ def person_of_video(
 def _notes(track: VideoTrack, name: str, openings: ArrayF64, *, made: bool) -> list[str]:
     seconds = len(openings) / float(track.fps)
     if made:
+        opens, which = ("opens little", "wide open") if is_moving(openings) else ("hardly opens", "open")
         return [
-            f"the mouth of '{name}' hardly opens in '{track.path}': teeth and tongue of open mouths are "
-            "drawn, and not the person's own"
+            f"the mouth of '{name}' {opens} in '{track.path}': teeth and tongue of {which} mouths are drawn, "
+            "and not the person's own"
         ]
     if seconds < _FEW_SECONDS:
         return [
