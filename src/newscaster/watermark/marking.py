@@ -47,6 +47,9 @@ _FAINTEST, _STRONGEST = 0.65, 1.4
 """RMS amplitude in luma in 8-bit sample values: in flat areas, and at most (45 dB)."""
 _OF_TEXTURE = 0.25
 """Increase of the amplitude in luma per sample value of local texture."""
+_SMALL_CELL_PX, _LARGE_CELLS = 6.4, 0.7
+"""Pixels of a cell up to which luma has this amplitude, and its factor for large cells, which the eye sees better
+and encoders keep."""
 _MAX_LEVELS = 3
 _FLAT = 32
 """Range of luma, in 8-bit sample values, up to which a frame without colour may begin a video in colour."""
@@ -80,6 +83,7 @@ class Watermark:
             pattern *= np.clip(_BLUE_CELLS / side_px, _FAINTEST_BLUE, _STRONGEST_BLUE)
             pattern *= _blue_strength(like.rgb(), shape)
         else:
+            pattern *= np.clip(_SMALL_CELL_PX / side_px, _LARGE_CELLS, 1)
             pattern *= _strength(np.asarray(like.planes[0] >> (like.layout.depth - 8), np.uint8))
         np.rint(pattern, out=pattern)
         self.levels = np.clip(pattern, -_MAX_LEVELS, _MAX_LEVELS, out=pattern).astype(np.int8)
