@@ -71,9 +71,7 @@ def test_upper_teeth_stay_and_lower_teeth_follow_the_jaw() -> None:
 def test_rows_of_teeth_that_nearly_meet_leave_no_black_specks(amount: float, monochrome: bool) -> None:
     place, rest = mouth(amount, side=SIDE), mouth(0.0, side=SIDE)
     plain = np.full((SIDE, SIDE, 3), 150, np.uint8)
-    made = draw_inner_mouth(
-        plain, place, rest, pixels_per_unit=UNIT, light=LIGHT, monochrome=monochrome
-    )
+    made = draw_inner_mouth(plain, place, rest, pixels_per_unit=UNIT, light=LIGHT, monochrome=monochrome)
     middle = slice(SIDE // 2 - 22, SIDE // 2 + 22)
     teeth = made[:, middle][inside(place)[:, middle]].max(axis=1)
     assert teeth.min() > 0.6 * np.median(teeth)

@@ -18,7 +18,7 @@ from newscaster.types import ArrayF32, ArrayF64, ArrayFloat
 _CLOSED_PERCENT = 15
 """Percentage of frames taken as a closed mouth: running speech has more pauses and bilabials than that."""
 _CLOSING_PENALTY = 1e-5
-"""Of squared coefficients, against squared gaps in IOD: a gap of 0.003 IOD remains of a wide smile at first."""
+"""Of squared coefficients, against squared gaps in IOD: first, 0.003 IOD are left of a wide smile."""
 _EXTREME_STDS = 2.0
 _INNER_UPPER = list(range(INNER_RING.start + 1, INNER_RING.start + RING // 2))
 _INNER_LOWER = list(range(INNER_RING.stop - 1, INNER_RING.start + RING // 2, -1))
@@ -46,8 +46,8 @@ def place_mouth(shapes: ArrayFloat, head: Head, poses: Poses) -> ArrayF64:
 def with_level_lips(head: Head) -> Head:
     """Return a head in which inner lips that face each other have one depth.
 
-    The lower lip of an open mouth lies deeper, since the jaw turns. Closed at these depths, lips would be apart
-    in a head that is tilted.
+    The lower lip of an open mouth lies deeper, since the jaw turns. Closed at these depths, lips would be
+    apart in a head that is tilted.
     """
     points = head.points.copy()
     upper, lower = ([MOUTH[number] for number in lip] for lip in (_INNER_UPPER, _INNER_LOWER))

@@ -96,7 +96,8 @@ def opened_mouths(
     side = len(photo)
     monochrome = is_monochrome(photo)
     light = white_light(photo, mouth, monochrome=monochrome)
-    lips = _lips_alone(np.asarray(mouth, np.float64), edge=_LIP_EDGE * pixels_per_unit / side + _BLUR_PX / side)
+    edge = (_LIP_EDGE * pixels_per_unit + _BLUR_PX) / side
+    lips = _lips_alone(np.asarray(mouth, np.float64), edge=edge)
     crops = []
     for place in points:
         moved = moved_mouth(photo, lips, place)

@@ -34,9 +34,11 @@ POSE_WEIGHT = 0.1
 """Crop widths of distance between mouths that count as much as a radian between heads."""
 _OPENING_WEIGHT = 2.0
 """Crop widths of distance between mouths that count as much as one between their openings, without poses."""
-_STRETCH, _SQUEEZE, _OPENING_TOLERANCE = 1.2, 2.0, 0.005
-"""At no cost, an opening may be so many times as wide as that of a reference of footage, or that of a reference
-so many times as wide, and wider by crop widths: teeth that are stretched further are striped."""
+_STRETCH, _SQUEEZE = 1.2, 2.0
+"""How many times as wide as that of a reference of footage an opening may be at no cost, and a reference's as
+it: teeth that are stretched further are striped."""
+_OPENING_TOLERANCE = 0.005
+"""The same, in crop widths, besides."""
 _LANDMARK_ERROR = 0.003
 """Of tracked mouths, in crop widths."""
 _MAX_RELATIVE = 4.0
@@ -120,8 +122,8 @@ class ReferencePath:
     A stream operator: mouths (F, 57, 2) to numbers (f, K).
 
     A head that is turned otherwise shows other things beside the jaw, such as hair. Of footage, openings that
-    are much narrower or wider than wanted cost more, too. Mouths that are made of one photograph have no angles, and
-    there all differences of openings count: open lips that are closed keep a line of teeth.
+    are much narrower or wider than wanted cost more, too. Mouths that are made of one photograph have no
+    angles, and there all differences of openings count: open lips that are closed keep a line of teeth.
 
     Args:
         references: (N, 57, 2), in crop widths.

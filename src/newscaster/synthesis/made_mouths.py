@@ -22,7 +22,7 @@ _WIDE_PERCENT = 90
 _ENOUGH = 0.6
 """A mouth that opens so far, relative to wide openings of speech, shows teeth and tongue of its own."""
 _MAX_STRETCH = 1.4
-"""Wider openings than so many times the widest one are made even then: teeth would be stretched to stripes."""
+"""Openings wider than so many times the widest one are made even then: teeth would be striped."""
 _CLOSED_FRACTION = 1 / 3
 
 Places = Callable[[int, ArrayF64], ArrayF64]

@@ -1,8 +1,8 @@
 """Embedding of the mark: integer sample values, computed once and added to one plane of each frame.
 
 Frames of 320 pixels and more carry it in the blue difference (U), in which the eye hardly sees small
-structures. In smaller frames, a cell of U has too few samples to survive encoding, so that luma carries it. It
-carries that of black and white video, too, which stays without colour.
+structures. In smaller frames, a cell of U has too few samples to survive encoding, so that luma carries it.
+Luma carries that of black and white video, too, which stays without colour.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _FAINTEST, _STRONGEST = 0.65, 1.4
 _OF_TEXTURE = 0.25
 """Increase of the amplitude in luma per sample value of local texture."""
 _SMALL_CELL_PX, _LARGE_CELLS = 6.4, 0.7
-"""Pixels of a cell up to which luma has this amplitude, and its factor for large cells, which the eye sees better
-and encoders keep."""
+"""Pixels of a cell up to which luma has this amplitude, and the factor of large cells, which the eye sees
+better and encoders keep."""
 _MAX_LEVELS = 3
 _FLAT = 32
 """Range of luma, in 8-bit sample values, up to which a frame without colour may begin a video in colour."""
