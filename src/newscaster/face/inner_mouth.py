@@ -55,6 +55,7 @@ _GUM = np.array([0.62, 0.36, 0.34])
 _TONGUE = np.array([0.60, 0.34, 0.34])
 _DARK = np.array([0.17, 0.075, 0.075])
 _SHADE = 0.7 * ENAMEL
+"""Between teeth that nearly meet."""
 _DARK_GAP = 0.045
 """Distance between the rows of teeth from which on it is dark between them."""
 _DEEP = 0.07
