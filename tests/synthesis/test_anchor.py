@@ -32,6 +32,7 @@ def test_given_mouths_are_rendered_as_spoken_ones(anchor: Anchor) -> None:
     speech = speech_like(1.0)
     stream = anchor.motion_stream()
     stream.expect_level(loud_peak(speech))
+    stream.start_closed()
     shapes = np.concatenate([stream.push(speech), stream.flush()])
     shown = [image.rgb() for image in anchor.show(shapes, target_start=3)]
     assert len(shown) == 25
