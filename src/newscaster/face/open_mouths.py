@@ -28,7 +28,7 @@ _MIN_GAP = -0.004
 _SMALLEST_OPENING = 0.01
 """In IOD; with less, there is no inner mouth to be seen."""
 _LIP_EDGE, _BLUR_PX = 0.025, 1.0
-"""What is left out at the inner border of parted lips: in IOD, and in pixels."""
+"""What is skipped at the inner border of parted lips: in IOD, and in pixels."""
 _MAX_OF_LIP = 0.35
 """The same, of the lip's height, at most."""
 _FLOW_CELLS = 64

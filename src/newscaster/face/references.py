@@ -34,7 +34,7 @@ POSE_WEIGHT = 0.1
 """Crop widths of distance between mouths that count as much as a radian between heads."""
 _OPENING_WEIGHT = 2.0
 """Crop widths of distance between mouths that count as much as one between their openings, without poses."""
-_STRETCH, _SQUEEZE = 1.2, 2.0
+_WIDENED, _NARROWED = 1.2, 2.0
 """How many times as wide as that of a reference of footage an opening may be at no cost, and a reference's as
 it: teeth that are stretched further are striped."""
 _OPENING_TOLERANCE = 0.005
@@ -161,7 +161,7 @@ class ReferencePath:
             if self._angles is None:
                 squared += _OPENING_WEIGHT**2 * (self._openings - wanted) ** 2
             else:
-                stretched, squeezed = wanted - _STRETCH * self._openings, self._openings - _SQUEEZE * wanted
+                stretched, squeezed = wanted - _WIDENED * self._openings, self._openings - _NARROWED * wanted
                 squared += np.maximum(0, np.maximum(stretched, squeezed) - _OPENING_TOLERANCE) ** 2
                 if angles is not None:
                     turned = np.radians(self._angles - angles[number])

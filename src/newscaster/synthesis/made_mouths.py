@@ -21,7 +21,7 @@ _SEEN_PERCENT = 98
 _WIDE_PERCENT = 90
 _ENOUGH = 0.6
 """A mouth that opens so far, relative to wide openings of speech, shows teeth and tongue of its own."""
-_MAX_STRETCH = 1.4
+_MAX_WIDENED = 1.4
 """Openings wider than so many times the widest one are made even then: teeth would be striped."""
 _CLOSED_FRACTION = 1 / 3
 
@@ -46,7 +46,7 @@ def missing_shapes(seen: ArrayFloat, basis: MouthBasis, *, max_count: int) -> Ar
     wide = opening(shapes)
     narrowest, widest = np.percentile(opening(seen), [100 - _SEEN_PERCENT, _SEEN_PERCENT])
     if widest >= _ENOUGH * np.percentile(wide, _WIDE_PERCENT):
-        missing = shapes[wide > _MAX_STRETCH * widest]
+        missing = shapes[wide > _MAX_WIDENED * widest]
     else:
         missing = shapes[(wide > widest) | (wide < narrowest)]
     return np.asarray(missing[spread_mouths(missing, max_count)])
