@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,13 +87,7 @@ def speak_to_file(
     stream = anchor.motion_stream(articulation=style.articulation, look_ahead_ms=style.look_ahead_ms)
     with (
         media.exclusive_output(paths.video),
-        open_speech(
-            request.speech,
-            text=request.text,
-            rate=request.rate,
-            reading=style.reading,
-            lead_seconds=_LEAD_SECONDS,
-        ) as speech,
+        _open(request, style) as speech,
         MotionLog(paths.motion) as log,
     ):
         if not speech.samples:
@@ -128,6 +122,16 @@ def speak_to_file(
         captions=paths.captions,
         notes=(*speech.notes, *warnings),
         **signer.outcome(paths.video),
+    )
+
+
+def _open(request: SpeechRequest, style: Style) -> AbstractContextManager[Speech]:
+    return open_speech(
+        request.speech,
+        text=request.text,
+        rate=request.rate,
+        reading=style.reading,
+        lead_seconds=_LEAD_SECONDS,
     )
 
 
