@@ -246,7 +246,7 @@ def test_a_demo_of_one_s_own(
     assert cli.run(["demo", "--speech", str(wav), "-o", str(out)]) == 0
     assert capsys.readouterr().out.startswith(f"{out}  1.3 s of video")
     assert cli.run(["demo", "--text", "Hi.", "--voice-command", voice, "-o", str(out)]) == 0
-    assert capsys.readouterr().out.startswith(f"{out}  1.")
+    assert capsys.readouterr().out.startswith(f"{out}  2.0 s of video")
     assert cli.run(["demo", "--text", "Hi.", "--speech", str(wav)]) == 2
     assert "both speech and a text" in capsys.readouterr().err
 
