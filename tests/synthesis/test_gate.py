@@ -93,6 +93,10 @@ def test_a_video_may_start_with_closed_lips() -> None:
     assert (closed[3:40] == 1).all()
     later = spoken((20, 40))
     np.testing.assert_array_equal(gains(later, closed=True), gains(later))
+    after_rest = Gate(FakeActivity())  # type: ignore[arg-type]
+    after_rest.start_closed(at_rest=True)
+    found = np.concatenate([after_rest.push(np.ones(60 * 640, np.float32)), after_rest.flush()])
+    np.testing.assert_array_equal(found[:40], closed[1:41])
 
 
 def test_a_voice_in_room_noise(activity: VoiceActivity) -> None:

@@ -138,7 +138,7 @@ def test_a_pushed_stream_in_real_time(anchor: Anchor) -> None:
     assert first == 19
     assert [frame.speaking for frame in frames] == [19 <= k < 69 for k in range(100)]
     stream = anchor.motion_stream(look_ahead_ms=200)
-    stream.start_closed()
+    stream.start_closed(at_rest=True)
     before = np.repeat(anchor._loaded.live_renderer.rest[None], first, axis=0)
     shown = anchor.show(np.concatenate([before, stream.push(speech), stream.flush()]))
     assert max(difference(f, image.rgb()) for f, image in zip(frames, shown, strict=False)) <= 1

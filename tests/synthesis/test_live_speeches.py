@@ -211,7 +211,7 @@ def test_texts_and_pushed_audio_have_levels_of_their_own(anchor: Anchor, voice: 
         live.push(0.2 * speech_like(1.0, seed=1))
         live.flush()
         stream = anchor.motion_stream(look_ahead_ms=200)
-        stream.start_closed()
+        stream.start_closed(at_rest=True)
         audio = (0.2 * speech_like(1.0, seed=1)).astype(np.float32)
         expected = np.concatenate([stream.push(audio), stream.flush()])
         np.testing.assert_allclose(mouths(live, anchor), expected, atol=1e-6)

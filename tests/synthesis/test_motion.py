@@ -9,7 +9,7 @@ from newscaster.errors import AnchorError, SpeechError
 from newscaster.inference import Session
 from newscaster.speech.encoder import load_encoder
 from newscaster.speech.features import FeatureSpec, extract
-from newscaster.speech.voice_activity import VoiceActivity, VoiceActivityStream, load_voice_activity
+from newscaster.speech.voice_activity import VoiceActivity, load_voice_activity
 from newscaster.synthesis.articulation import AS_TRAINED, Articulation
 from newscaster.synthesis.motion import MotionStream, _Interpolator, frame_count
 from onnx_networks import motion_network
@@ -138,23 +138,6 @@ def test_less_to_look_ahead_opens_later(activity: VoiceActivity) -> None:
         shapes = np.concatenate([motion.push(pauses()), motion.flush()])
         opened.append(55 + np.flatnonzero((shapes[55:] != tiny_basis().mean).any(axis=(1, 2)))[0])
     assert opened[0] - opened[1] == 3
-
-
-def test_voice_activity_runs_once_for_each_window_of_live_speech(
-    activity: VoiceActivity, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pushed: list[int] = []
-    push = VoiceActivityStream.push
-    monkeypatch.setattr(
-        VoiceActivityStream, "push", lambda self, samples: pushed.append(len(samples)) or push(self, samples)
-    )
-    live = stream(activity=activity, look_ahead_ms=200)
-    samples = pauses()
-    for first in range(0, len(samples), 320):  # 20 ms
-        live.push(samples[first : first + 320])
-    assert len(pushed) == (len(samples) - 5 * 640) // (2 * 640) + 1  # look-ahead; steps of a window
-    live.flush()
-    assert sum(pushed) == len(samples)
 
 
 def test_articulation_of_the_motion() -> None:

@@ -14,7 +14,7 @@ from newscaster.synthesis.utterance import Utterance
 SECOND = np.zeros(16_000, np.float32)
 
 
-def never() -> MotionStream:
+def never(continues: bool) -> MotionStream:
     raise AssertionError("no motion stream is needed here")
 
 

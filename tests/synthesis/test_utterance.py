@@ -13,7 +13,7 @@ from tiny_anchor import speech_like
 
 def utterance(anchor: Anchor, rate: int = 16_000, output_rate: int = 48_000) -> Utterance:
     return Utterance(
-        lambda: anchor.motion_stream(look_ahead_ms=200),
+        lambda continues: anchor.motion_stream(look_ahead_ms=200),
         rate=rate,
         output_rate=output_rate,
         fps=Fraction(25),

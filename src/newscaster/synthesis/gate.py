@@ -39,7 +39,7 @@ _FADE = np.array([1.0, 3.0, 4.0, 3.0, 1.0])
 """Raised cosine, 2 + 2 cos(pi k / 3); integers, so that a gain of 1 is exactly 1."""
 
 _FROM_CLOSED = np.array([0.0, 0.25, 0.75])
-"""Largest gains of the first steps of audio after a mouth at rest: lips open within 120 ms, as in speech."""
+"""Largest gains of the first steps of a video: lips open within 120 ms, as in speech."""
 
 
 def ahead_steps_within(look_ahead_ms: int) -> int:
@@ -69,9 +69,13 @@ class Gate:
         self._ahead_steps = ahead_steps
         self._bounds = _FROM_CLOSED[:0]
 
-    def start_closed(self) -> None:
-        """Start with closed lips, before the first push, even if there is speech from the start."""
-        self._bounds = _FROM_CLOSED
+    def start_closed(self, *, at_rest: bool = False) -> None:
+        """Start with closed lips, before the first push, even if there is speech from the start.
+
+        Args:
+            at_rest: whether a mouth at rest was shown before, so that the first step may move.
+        """
+        self._bounds = _FROM_CLOSED[1:] if at_rest else _FROM_CLOSED
 
     @property
     def delay_seconds(self) -> float:

@@ -551,9 +551,11 @@ class Live:
             delay_seconds=self.delay_seconds,
         )
 
-    def _continued(self, new_stream: Callable[[], MotionStream], read: bool) -> MotionStream:
-        """Return a new stream that starts with the level of the speech before."""
+    def _continued(self, new_stream: Callable[[], MotionStream], read: bool, continues: bool) -> MotionStream:
+        """Return a new stream with the level of the speech before; closed lips start it unless it continues."""
         stream = new_stream()
+        if not continues:
+            stream.start_closed(at_rest=self._number > 0)
         if read in self._levelled:
             stream.continue_level(self._levelled[read])
         self._levelled[read] = stream

@@ -136,14 +136,15 @@ class MotionStream:
         if isinstance(self._source, _WholeContext):
             self._leveller = Leveller(loud)
 
-    def start_closed(self) -> None:
-        """Start with closed lips, before the first push, even if there is speech from the start.
+    def start_closed(self, *, at_rest: bool = False) -> None:
+        """Start with closed lips, before the first push: otherwise, the mouth would jump open.
 
-        For the start of a video, and after a mouth at rest: otherwise, it would jump open.
+        Args:
+            at_rest: whether a mouth at rest was shown before, as in live speech; its first step may move.
         """
         assert not self._samples
         if self._gate is not None:
-            self._gate.start_closed()
+            self._gate.start_closed(at_rest=at_rest)
 
     def continue_level(self, previous: MotionStream) -> None:
         """Start with the level of earlier speech of the same voice, before the first push.
@@ -174,7 +175,7 @@ class MotionStream:
             check_speech(piece)
             piece = self._leveller.push(piece)
             coefficients = self._smoother.push(self._coefficients(piece, skip=skip))
-            pieces.append(self._interpolator.push(self._gated.push(coefficients, piece)))
+            pieces.append(self._interpolator.push(self._gated.push((coefficients, piece))))
         return self._articulation.shapes(np.concatenate(pieces), self._basis)
 
     def _coefficients(self, piece: ArrayF32, *, skip: bool) -> ArrayF32:
@@ -196,7 +197,7 @@ class MotionStream:
             total_frames = frame_count(self._samples, SAMPLE_RATE, self._fps)
         last = np.concatenate([self._smoother.push(self._source.flush()), self._smoother.flush()])
         no_samples: ArrayF32 = np.zeros(0, np.float32)
-        gated = np.concatenate([self._gated.push(last, no_samples), self._gated.flush()])
+        gated = np.concatenate([self._gated.push((last, no_samples)), self._gated.flush()])
         before = self._interpolator.push(gated)
         self._interpolator.total_frames = total_frames
         frames = np.concatenate([before, self._interpolator.flush()])
@@ -292,39 +293,24 @@ class _WholeContext:
 class _GatedCoefficients:
     """Coefficients times the gains of the gate; whichever arrives first waits for the other.
 
-    Samples go into the gate when coefficients have come: live audio arrives in pieces of 20 ms, and four
-    calls of the voice activity network take three times as long as one. Without `rests`, the gate measures
-    speech, but does not change coefficients.
+    Without `rests`, the gate measures speech, but does not change coefficients.
     """
 
     def __init__(self, gate: Gate | None, size: int, *, rests: bool) -> None:
         self._gate = gate
         self._rests = rests
-        self._samples: list[ArrayF32] = []
         self._coefficients: ArrayF64 = np.zeros((0, size))
         self._gains: ArrayF64 = np.zeros(0)
 
-    def push(self, coefficients: ArrayF64, samples: ArrayF32) -> ArrayF64:
+    def push(self, piece: tuple[ArrayF64, ArrayF32]) -> ArrayF64:
         """Return the coefficients (t, K) whose gains are known with these coefficients and samples."""
-        if self._gate is None:
-            return coefficients
-        self._samples.append(samples)
-        if not len(coefficients):
-            return coefficients
-        return self._apply(coefficients, self._gate.push(self._pop_samples()))
+        coefficients, samples = piece
+        return coefficients if self._gate is None else self._apply(coefficients, self._gate.push(samples))
 
     def flush(self) -> ArrayF64:
         """Return the rest."""
         empty = self._coefficients[:0]
-        if self._gate is None:
-            return empty
-        gains = [self._gate.push(self._pop_samples()), self._gate.flush()]
-        return self._apply(empty, np.concatenate(gains))
-
-    def _pop_samples(self) -> ArrayF32:
-        samples = np.concatenate([np.zeros(0, np.float32), *self._samples])
-        self._samples.clear()
-        return samples
+        return empty if self._gate is None else self._apply(empty, self._gate.flush())
 
     def _apply(self, coefficients: ArrayF64, gains: ArrayF64) -> ArrayF64:
         if not self._rests:

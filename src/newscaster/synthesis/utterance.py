@@ -28,7 +28,7 @@ class Utterance:
     One thread may call `add` and `end` while another one takes shapes and audio.
 
     Args:
-        new_stream: makes the motion stream, at the first shape.
+        new_stream: makes the motion stream, at the first shape; it is told whether a text continues.
         rate: sampling rate of the input, in Hz.
         output_rate: sampling rate of the output, in Hz.
         fps: frames per second.
@@ -39,7 +39,7 @@ class Utterance:
 
     def __init__(
         self,
-        new_stream: Callable[[], MotionStream],
+        new_stream: Callable[[bool], MotionStream],
         *,
         rate: int,
         output_rate: int,
@@ -129,11 +129,7 @@ class Utterance:
 
     def _process(self, piece: ArrayF32 | None, *, skip: bool) -> None:
         """Compute shapes and output audio of a piece; None: the end of the input."""
-        if self._stream is None:
-            self._stream = self._new_stream()
-            if not self.continues:
-                self._stream.start_closed()
-        stream = self._stream
+        stream = self._stream = self._stream or self._new_stream(self.continues)
         if piece is not None:
             shapes = stream.push(self._to_motion.push(piece), skip=skip)
             audio = np.clip(self._to_output.push(piece), -1.0, 1.0)
