@@ -225,11 +225,14 @@ NODES ?= 1
 SHARDS ?=
 TOGETHER = --devices $(DEVICES) --nodes $(NODES)
 base: setup  ## train the base motion network
-	$(BIN)/python tools/train_base_motion.py --work build/base --out src/newscaster/data/base_motion.safetensors \
+	$(BIN)/python tools/train_base_motion.py --work build/base --out build/base/base_motion.safetensors \
 		$(TOGETHER) $(if $(SHARDS),--shards $(SHARDS),$(BASE_MOTION_FOOTAGE))
+	$(BIN)/python tools/learn_live_motion.py build/base/base_motion.safetensors --work build/base/live \
+		--out src/newscaster/data/base_motion.safetensors $(BASE_MOTION_AUDIO)
 
-BASE_MOTION_FOOTAGE = --person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt --check-person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/test.txt \
-	--people $(DATA)/people/clips $(DATA)/speakers/train:tools/base_people.txt --of-others 0.5 \
+BASE_MOTION_AUDIO = --person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt \
+	--people $(DATA)/people/clips $(DATA)/speakers/train:tools/base_people.txt
+BASE_MOTION_FOOTAGE = $(BASE_MOTION_AUDIO) --check-person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/test.txt --of-others 0.5 \
 	--check-people $(DATA)/speakers/test
 
 # Footage of many people, one in each file; see tools/train_base_renderer.py. It can be stopped, and resumes. About an hour on

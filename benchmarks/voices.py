@@ -75,8 +75,7 @@ without video.
   Footage whose audio and video are not in sync shows that here, too. **Behind the audio level**: the same
   with the loudness of the audio; compare it with that of the real mouth.
 - **look-ahead**: motion with bounded look-ahead, in ms. As in live speech, the level is not known in
-  advance, so the noise before the first word is amplified. If it is known, r of the own voice is 0.891
-  with 320 ms and 0.876 with 200 ms.
+  advance, so the noise before the first word is amplified.
 - **As shown**: with lips that rest in silence, and meet if they nearly do. The other rows are of the motion
   network alone. In the half second before speech people draw breath, and the lips may open, too: **silence**
   leaves it out.

@@ -28,4 +28,5 @@ if __name__ == "__main__":
                 lambda workers, tasks: worker_pool(0, tasks=tasks),
             )
         patch.setattr(speaker, "ADAPTING", MotionTraining(steps=4))
+        patch.setattr(speaker, "LEARNING", MotionTraining(steps=4, live_batch=4))
         sys.exit(cli.run(sys.argv[1:]))

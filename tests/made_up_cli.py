@@ -27,6 +27,7 @@ def main() -> None:
         from newscaster.models.renderer import crop_task
 
         PATCH.setattr(speaker, "ADAPTING", MotionTraining(steps=MOTION_STEPS))
+        PATCH.setattr(speaker, "LEARNING", MotionTraining(steps=MOTION_STEPS, live_batch=4))
         PATCH.setattr(speaker, "MIN_SPEAKING_SECONDS", 0.5)
         PATCH.setattr(crop_task, "_GRAIN_TRIPLES", 4)
     from newscaster import cli

@@ -14,13 +14,14 @@ from newscaster.face.topology import MOUTH_POINTS
 from newscaster.models.losses import Sharpening
 from newscaster.models.motion.data import MotionClip, MotionTraining, PairTraining
 from newscaster.models.motion.network import MotionConfig, MotionNetwork
-from newscaster.models.motion.streamed import Segments
+from newscaster.models.motion.streamed import MotionBatch
 from newscaster.models.motion.task import MotionTask, segments_of
 from newscaster.models.reference.base import BaseRendererTask, BaseTraining, Person
 from newscaster.models.reference.network import BlendingUNet, ReferenceConfig
 from newscaster.models.renderer.crop_task import RenderingTraining
 from newscaster.models.renderer.data import RenderingData
 from newscaster.models.renderer.task import RendererTask
+from newscaster.speech.windows import LIVE_STEPS
 from newscaster.training.budget import Ramp
 from newscaster.training.loop import TrainTask
 
@@ -47,18 +48,20 @@ def motion_clips(count: int = 6, steps: int = 60) -> list[MotionClip]:
     return made
 
 
-def motion(batch: int) -> TrainTask[Segments]:
-    """Dropout, noise and the adversarial pair, which are all random."""
+def motion(batch: int) -> TrainTask[MotionBatch]:
+    """Dropout, noise, live windows and the adversarial pair, which are all random."""
     torch.manual_seed(0)
     network = MotionNetwork(MotionConfig(inputs=WIDTH, coefficients=SIZE, channels=16, dilations=(1, 2)))
     how = MotionTraining(
         steps=100,
         segment=20,
+        live_batch=batch,
         learning_rate=5e-3,
         feature_noise=0.3,
         pair=PairTraining(ramp=Ramp(start=0.1, duration=0.1)),
     )
-    task = MotionTask(network, segments_of(motion_clips(), how.segment), motion_basis(), how)
+    segments = segments_of(motion_clips(), how.segment, live=motion_clips(steps=LIVE_STEPS))
+    task = MotionTask(network, segments, motion_basis(), how)
     task.samples_per_step = batch
     return task
 

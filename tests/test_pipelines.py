@@ -71,6 +71,7 @@ def train_briefly(patch: pytest.MonkeyPatch) -> None:
     accept_short_footage(patch)
     patch.setattr(speaker, "MIN_SPEAKING_SECONDS", 0.5)
     patch.setattr(speaker, "ADAPTING", MotionTraining(steps=4))
+    patch.setattr(speaker, "LEARNING", MotionTraining(steps=4, live_batch=4))
     patch.setattr(crop_task, "_GRAIN_TRIPLES", 4)
     patch.setattr(reference_task, "_CALIBRATION_FRAMES", 8)
     for module, name in ((training, "train_renderer"), (portrait, "train_full_frame")):

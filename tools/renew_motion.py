@@ -17,9 +17,19 @@ from train_base_motion import footage
 from work_folder import work_folder
 
 from newscaster.face.mouth_basis import mouth_shapes
-from newscaster.formats.anchor import MATTE, RENDERER, RENDERER_WEIGHTS, TARGET, AnchorFile, write_anchor
+from newscaster.formats.anchor import (
+    MATTE,
+    RENDERER,
+    RENDERER_WEIGHTS,
+    TARGET,
+    AnchorFace,
+    AnchorFile,
+    AnchorInfo,
+    write_anchor,
+)
 from newscaster.models.motion.base import load_base_motion, motion_of_speaker
 from newscaster.models.motion.data import motion_clip
+from newscaster.models.motion.network import MotionNetwork
 from newscaster.models.motion.speaker import ADAPTING_DROPOUT, adapt
 from newscaster.onnx_weights import in_half
 from newscaster.prepare.tracks import track_footage
@@ -47,6 +57,7 @@ def renew(arguments: argparse.Namespace) -> None:
     face, info = anchor.face(), anchor.info
     base = load_base_motion(arguments.base, dropout=ADAPTING_DROPOUT)
     encoder = load_encoder(windowing=base.features.windowing)
+    tracked = track_footage(footage(arguments.footage), arguments.work / "tracks", fps=info.fps)
     clips = [
         motion_clip(
             extract(clip.speech, base.features, encoder),
@@ -54,32 +65,40 @@ def renew(arguments: argparse.Namespace) -> None:
             clip.present,
             fps=clip.record.fps,
         )
-        for clip in track_footage(footage(arguments.footage), arguments.work / "tracks", fps=info.fps)
+        for clip in tracked
     ]
-    motion = adapt(base, clips, face.basis.mean, arguments.work / "motion")
+    speech = [clip.speech for clip in tracked]
+    motion = adapt(base, clips, speech, face.basis.mean, arguments.work / "motion", encoder=encoder)
     kept = {name: value for name, value in info.training.items() if not name.startswith("motion ")}
     errors = {} if motion.errors is None else asdict(motion.errors)
     figures = {f"motion {name}": float(f"{value:.4g}") for name, value in errors.items()}
+    info = replace(
+        info,
+        features=base.features,
+        coefficients=motion.basis.size,
+        context_steps=motion.network.config.context_steps,
+        training={**kept, "motion clips": motion.clips, **figures},
+    )
+    write_with_motion(arguments.out, anchor, info, replace(face, basis=motion.basis), motion.network)
+    print(f"{arguments.out}: {figures}")
+
+
+def write_with_motion(
+    path: Path, anchor: AnchorFile, info: AnchorInfo, face: AnchorFace, network: MotionNetwork
+) -> None:
+    """Write an anchor with another motion network; all else but ``info`` and ``face`` stays."""
     shared = packaged_encoder() if info.shared_encoder else anchor.speech_encoder()
     write_anchor(
-        arguments.out,
-        replace(
-            info,
-            features=base.features,
-            coefficients=motion.basis.size,
-            context_steps=motion.network.config.context_steps,
-            training={**kept, "motion clips": motion.clips, **figures},
-            shared_encoder=hashlib.sha256(shared).hexdigest() if info.shared_encoder else None,
-        ),
-        replace(face, basis=motion.basis),
-        motion=in_half(motion_of_speaker(motion.network)),
+        path,
+        replace(info, shared_encoder=hashlib.sha256(shared).hexdigest() if info.shared_encoder else None),
+        face,
+        motion=in_half(motion_of_speaker(network)),
         renderer=anchor.read(RENDERER_WEIGHTS if info.copies else RENDERER),
         target=anchor.read(TARGET),
         matte=anchor.read(MATTE) if MATTE in anchor.members else None,
         speech_encoder=None if info.shared_encoder else shared,
         references=anchor.references() if info.copies else None,
     )
-    print(f"{arguments.out}: {figures}")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,10 @@ def coefficients(source: LookAhead, samples: np.ndarray, piece: int = 100_000) -
 
 
 @pytest.mark.parametrize("kind", ["log-mel", "whisper"])
-@pytest.mark.parametrize(("look_ahead_ms", "steps", "shared"), [(80, 20, 1), (120, 30, 2), (320, 50, 3)])
+@pytest.mark.parametrize(
+    ("look_ahead_ms", "steps", "shared"),
+    [(80, 20, 1), (120, 30, 2), (200, 30, 3), (320, 30, 4), (520, 50, 4)],
+)
 def test_each_step_is_that_of_its_window_alone(
     kind: str, look_ahead_ms: int, steps: int, shared: int, encoder: SpeechEncoder
 ) -> None:
@@ -138,7 +141,7 @@ def test_no_step_knows_more_than_it_may(
         np.testing.assert_allclose(moved(later)[: j + 1], whole[: j + 1], atol=1e-6)
 
 
-@pytest.mark.parametrize(("look_ahead_ms", "shared"), [(80, 1), (120, 2), (320, 3)])
+@pytest.mark.parametrize(("look_ahead_ms", "shared"), [(80, 1), (120, 2), (200, 3), (320, 4)])
 def test_all_of_the_look_ahead_is_used(look_ahead_ms: int, shared: int, encoder: SpeechEncoder) -> None:
     samples = speech_like(1.2)
     whole = coefficients(look_ahead("whisper", look_ahead_ms, encoder), samples)

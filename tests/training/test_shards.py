@@ -218,7 +218,8 @@ def test_segments_of_shards_are_those_of_the_clips(motion_shards: ShardSet) -> N
     task = MotionTask(network(), StreamedSegments(motion_shards, HOW.segment), motion_basis(), HOW)
     batches = task.batches(itertools.count(), seed=0, maker=WHOLE, history=())
     shapes = np.stack([clip.shapes.reshape(-1, 114) for clip in motion_clips(12)])
-    for features, targets, seen in itertools.islice(batches, 3):
+    for (features, targets, seen), live in itertools.islice(batches, 3):
+        assert live is None
         assert (features.shape, targets.shape, seen.shape) == ((4, 20, WIDTH), (4, 20, 114), (4, 20, 1))
         clips = []
         for target in targets.numpy():
@@ -252,7 +253,7 @@ def test_processes_stream_different_samples_and_keep_equal_weights(
         trainer = Trainer(task, tmp_path, budget=StepBudget(3), seed=0, processes=processes)
         seen: list[torch.Tensor] = []
         loss = task.loss
-        task.loss = lambda batch, **more: (seen.append(batch[1]), loss(batch, **more))[1]  # type: ignore[func-returns-value]
+        task.loss = lambda batch, **more: (seen.append(batch.segments[1]), loss(batch, **more))[1]  # type: ignore[func-returns-value]
         trainer.run()
         return seen, list(trainer.average.state_dict().values())
 

@@ -13,6 +13,9 @@ STATE_SAMPLES = 320
 """Samples per state of the speech encoder (20 ms)."""
 MAX_WINDOW_SECONDS = 10.0
 """Limit of the packaged encoder's positions."""
+LIVE_STEPS = 30
+"""Motion steps (1.2 s) of a window of live speech, which is encoded on its own. Motion networks are trained
+on such windows, so another length needs another training."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Mouth coefficients with bounded look-ahead, from the same networks.
 
 With full context, the encoder and the motion network look ahead by seconds. Here the networks run on short,
-independent windows; each ends at the look-ahead of its steps. For loss and cost see
-docs/decisions/0022-live-motion-on-short-windows.md.
+independent windows; each ends at the look-ahead of its steps. The motion network has learnt to follow such
+windows. For loss and cost see docs/decisions/0061-learn-live-windows-from-full-context.md.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from newscaster.inference import Session
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.features import STEP_SAMPLES, FeatureSpec, check_speech, extract_windows
 from newscaster.speech.spectral import SAMPLE_RATE
+from newscaster.speech.windows import LIVE_STEPS
 from newscaster.types import ArrayF32, ArrayF64
 
 STEP_MS = 1000 * STEP_SAMPLES // SAMPLE_RATE
 MIN_MS, MAX_MS = 80, 1000
 """Below, there is too little context; above, the window has too little past."""
 LOOK_AHEADS_MS = range(MIN_MS, MAX_MS + 1, STEP_MS)
-_WINDOWS = ((320, 50, 3), (120, 30, 2), (80, 20, 1))
-"""Minimum look-ahead in ms, steps of a window, kept steps of a window. All cost about the same."""
+_WINDOWS = ((520, 50, 4), (320, LIVE_STEPS, 4), (200, LIVE_STEPS, 3), (120, LIVE_STEPS, 2), (80, 20, 1))
+"""Minimum look-ahead in ms, steps of a window, kept steps of a window. The cost is steps over kept steps."""
 _BATCH = 8
 
 

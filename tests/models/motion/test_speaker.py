@@ -12,9 +12,17 @@ import footage as made
 from newscaster.errors import FootageError
 from newscaster.formats.dataset import Clip
 from newscaster.formats.dataset_writer import write_blend_weights
-from newscaster.models.motion.speaker import dataset_motion
+from newscaster.models.motion import speaker
+from newscaster.models.motion.base import BaseMotion
+from newscaster.models.motion.data import MotionTraining
+from newscaster.models.motion.live import Recording
+from newscaster.models.motion.network import MotionConfig, MotionNetwork
+from newscaster.models.motion.speaker import adapt, dataset_motion
+from newscaster.models.renderer.data import HELD_OUT_EVERY
 from newscaster.prepare import prepare
 from newscaster.speech.features import FeatureSpec
+from newscaster.training.loop import TrainProgress
+from small_tasks import SIZE, WIDTH, motion_basis, motion_clips
 
 
 def test_covered_mouths_teach_no_motion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +41,36 @@ def test_covered_mouths_teach_no_motion(tmp_path: Path, monkeypatch: pytest.Monk
     hidden = replace(dataset, clips=(Clip(stored.folder, stored.record),))
     with pytest.raises(FootageError, match="whose mouth is free"):
         dataset_motion(hidden, FeatureSpec(kind="log-mel"), None)
+
+
+@pytest.mark.parametrize("count", [HELD_OUT_EVERY, HELD_OUT_EVERY - 1])
+def test_live_speech_is_learnt_last_and_not_from_held_out_clips(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: list[Recording] = []
+
+    def learn_live(network: MotionNetwork, basis: object, recordings: list[Recording], *_: object, **more):
+        learnt.extend(recordings)
+        assert not network.training
+        more["progress"](TrainProgress(1, 0.5, 0.0, 0.0, 0.0, {}))
+        return network
+
+    monkeypatch.setattr(speaker, "learn_live", learn_live)
+    monkeypatch.setattr(speaker, "ADAPTING", MotionTraining(steps=2, batch=2, segment=20))
+    network = MotionNetwork(MotionConfig(inputs=WIDTH, coefficients=SIZE, channels=4, dilations=(1,)))
+    base = BaseMotion(network, motion_basis(), FeatureSpec(kind="log-mel"), {})
+    clips = [*motion_clips(count), None]
+    speech = [np.full(640, number, np.float32) for number in range(count + 1)]
+    fractions: list[float] = []
+    adapt(
+        base,
+        clips,
+        speech,
+        motion_basis().mean,
+        tmp_path,
+        encoder=None,
+        progress=lambda report: fractions.append(report.fraction),
+    )
+    assert [recording.speech[0] for recording in learnt] == list(range(count == HELD_OUT_EVERY, count))
+    assert fractions[-1] == 0.75
+    assert max(fractions[:-1]) <= 0.5

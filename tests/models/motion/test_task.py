@@ -25,6 +25,7 @@ from newscaster.models.motion.export import TOLERANCE
 from newscaster.models.motion.network import MotionConfig, MotionNetwork
 from newscaster.models.motion.speaker import motion_errors
 from newscaster.models.motion.task import train_motion
+from newscaster.speech.windows import LIVE_STEPS
 from newscaster.training.loop import Intervals, TrainProgress
 from ticking import TickingClock
 
@@ -144,6 +145,26 @@ def test_another_training_is_not_resumed(tmp_path) -> None:
         progress=lambda r: steps.append(r.step), clock=TickingClock(),
     )  # fmt: skip
     assert steps[0] < 20
+
+
+def test_windows_teach_their_last_steps(tmp_path) -> None:
+    """Windows whose mouths are those of the features from the last steps on, and far away before."""
+    windows = clips(count=12, steps=LIVE_STEPS)
+    counted = SHORT.live_steps
+    for window in windows:
+        window.shapes[:-counted] = 50.0
+    steps = replace(SHORT, steps=300, live_batch=8)
+    still = [replace(clip, present=np.zeros_like(clip.present)) for clip in clips()]
+    net = train_motion(network(), still, basis(), tmp_path, config=steps, live=windows)
+    assert motion_errors(net, clips(seed=2), basis()).mse < 2e-3
+
+
+def test_another_set_of_windows_is_not_resumed(tmp_path) -> None:
+    windows = clips(count=3, steps=LIVE_STEPS)
+    train_motion(network(), clips(), basis(), tmp_path, config=SHORT, live=windows)
+    for other in ((), windows[:2]):
+        with pytest.raises(InputError, match="another clips"):
+            train_motion(network(), clips(), basis(), tmp_path, config=SHORT, live=other)
 
 
 def test_holding_keeps_the_network_where_it_was(tmp_path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from newscaster.models.motion.data import MotionClip
+from newscaster.models.motion.data import MotionClip, Mouth
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.features import MOTION_HZ, STEP_SAMPLES, FeatureSpec, extract
 from newscaster.speech.spectral import SAMPLE_RATE
@@ -30,17 +30,26 @@ def augment_audio(
 
     If the pace changes, the mouth shapes are resampled to match.
     """
-    pace = float(rng.choice(_PACES))
-    audio = with_level(with_noise(with_room(with_tone(at_pace(speech, pace), rng), rng), rng), rng)
+    mouth = augment(Mouth(clip.shapes, clip.present, speech), rng)
     late = int(rng.integers(0, max(1, round(features.windowing.hop_seconds * MOTION_HZ))))
-    later = np.concatenate([np.zeros(late * STEP_SAMPLES, np.float32), audio])
+    later = np.concatenate([np.zeros(late * STEP_SAMPLES, np.float32), mouth.speech])
     matrix = extract(later, features, encoder)[late:].astype(np.float16)
-    position = np.arange(min(len(matrix), int((len(clip.shapes) - 1) * pace) + 1)) / pace
-    before = np.minimum(position.astype(int), len(clip.shapes) - 1)
-    after = np.minimum(before + 1, len(clip.shapes) - 1)
+    return MotionClip(matrix[: len(mouth.shapes)], mouth.shapes, mouth.present)
+
+
+def augment(mouth: Mouth, rng: np.random.Generator) -> Mouth:
+    """Return a mouth whose audio is augmented at random, and whose shapes keep its pace."""
+    pace = float(rng.choice(_PACES))
+    audio = at_pace(mouth.speech, pace)
+    audio = with_level(with_noise(with_room(with_tone(audio, rng), rng), rng), rng)
+    shapes, present = mouth.shapes, mouth.present
+    count = min(-(-len(audio) // STEP_SAMPLES), int((len(shapes) - 1) * pace) + 1)
+    position = np.arange(count) / pace
+    before = np.minimum(position.astype(int), len(shapes) - 1)
+    after = np.minimum(before + 1, len(shapes) - 1)
     weight = (position - before).astype(np.float32)[:, None, None]
-    shapes = clip.shapes[before] * (1 - weight) + clip.shapes[after] * weight
-    return MotionClip(matrix[: len(position)], shapes, clip.present[before] & clip.present[after])
+    moved = shapes[before] * (1 - weight) + shapes[after] * weight
+    return Mouth(moved, present[before] & present[after], audio)
 
 
 def at_pace(speech: ArrayF32, pace: float) -> ArrayF32:

@@ -46,6 +46,18 @@ class MotionClip:
             )
 
 
+@dataclass(frozen=True)
+class Mouth:
+    """A mouth and its audio, from which clips are made: with other audio, or for live speech."""
+
+    shapes: ArrayF32
+    """Mouth shapes minus the person's own rest shape, (T, 57, 2), in IOD (outer corners)."""
+    present: ArrayBool
+    """(T,): steps whose mouth was seen."""
+    speech: ArrayF32
+    """(N,) at 16 kHz; the first sample is that of the first step."""
+
+
 def motion_clip(features: ArrayF32, shapes: ArrayFloat, present: ArrayBool, *, fps: Fraction) -> MotionClip:
     """Bring mouth shapes (F, 57, 2) at ``fps`` to the motion rate, beside features (T, D) already at it.
 
@@ -85,6 +97,13 @@ class MotionTraining:
     """Segments per update."""
     segment: int = 75
     """Steps per segment: 3 s."""
+    live_batch: int = 48
+    """Windows of live speech per update, if there are any, beside the segments."""
+    live_steps: int = 12
+    """The last steps of each such window, on which the network is trained: those with up to 480 ms of
+    look-ahead."""
+    live_weight: float = 1.0
+    """Weight of their loss beside that of the segments."""
     learning_rate: float = 2e-3
     """The highest; it rises over the first tenth and falls to nothing at the end."""
     weight_decay: float = 1e-2

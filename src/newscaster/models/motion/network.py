@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from newscaster.training.processes import Dropout, Dropout1d
+from newscaster.types import ArrayF32, ArrayFloat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +206,13 @@ class RecurrentMotion(MotionModel):
 
 
 AnyMotion = MotionNetwork | RecurrentMotion
+
+
+@torch.no_grad()
+def predict(network: AnyMotion, features: ArrayFloat) -> ArrayF32:
+    """Return coefficients (T, K) for the features (T, D) of one recording."""
+    coefficients: ArrayF32 = network(torch.from_numpy(features).float()[None])[0].numpy()
+    return coefficients
 
 
 def restored(values: Mapping[str, Any]) -> AnyMotion:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from newscaster.errors import FootageError
 from newscaster.face.measures import ShapeErrors, shape_errors
@@ -20,14 +19,15 @@ from newscaster.face.mouth_basis import MouthBasis, rest_shape
 from newscaster.formats.dataset import Dataset
 from newscaster.models.motion.base import BaseMotion
 from newscaster.models.motion.data import MotionClip, MotionTraining, motion_clip
-from newscaster.models.motion.network import AnyMotion, MotionNetwork
+from newscaster.models.motion.live import LEARNING, Recording, learn_live
+from newscaster.models.motion.network import AnyMotion, MotionNetwork, predict
 from newscaster.models.motion.task import train_motion
 from newscaster.models.renderer.data import HELD_OUT_EVERY
 from newscaster.speech.activity import MIN_SPEAKING_SECONDS, speech_activity
 from newscaster.speech.encoder import SpeechEncoder
 from newscaster.speech.features import MOTION_HZ, FeatureSpec, extract
 from newscaster.training.loop import OnReport
-from newscaster.types import ArrayF32, ArrayF64, ArrayFloat
+from newscaster.types import ArrayF32, ArrayF64
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +57,8 @@ class DatasetMotion:
     """One for each clip of the dataset; None if it has no audio to learn from."""
     rest: ArrayF64
     """(57, 2), measured on all clips."""
+    speech: tuple[ArrayF32, ...]
+    """(N,) at 16 kHz, of each clip."""
     speaking_seconds: float
     """Duration of speech with a visible mouth."""
 
@@ -85,7 +87,8 @@ def dataset_motion(dataset: Dataset, features: FeatureSpec, encoder: SpeechEncod
         motion = motion_clip(matrix, shape - rest, usable, fps=dataset.fps)
         speaking_steps += int((motion.present & speech_activity(clip.speech)[: len(motion.present)]).sum())
         clips.append(motion)
-    return DatasetMotion(tuple(clips), rest, speaking_steps / MOTION_HZ)
+    speech = tuple(clip.speech for clip in dataset.clips)
+    return DatasetMotion(tuple(clips), rest, speech, speaking_steps / MOTION_HZ)
 
 
 def train_speaker(
@@ -124,26 +127,58 @@ def train_speaker(
             "appearance from all",
             *(count, len(dataset.clips)),
         )
-    return adapt(base, motion.clips, motion.rest, folder, progress=progress)
+    return adapt(base, motion.clips, motion.speech, motion.rest, folder, encoder=encoder, progress=progress)
 
 
 def adapt(
     base: BaseMotion,
     clips: Sequence[MotionClip | None],
+    speech: Sequence[ArrayF32],
     rest: ArrayF64,
     folder: Path,
     *,
+    encoder: SpeechEncoder | None,
     progress: OnReport | None = None,
 ) -> SpeakerMotion:
     """Adapt the base network, which is changed, to clips relative to a rest shape (57, 2).
 
-    One clip of :data:`HELD_OUT_EVERY` is held out for validation; None stands for a clip without audio.
+    One clip of :data:`HELD_OUT_EVERY` is held out for validation. The network then learns to follow live
+    speech as it follows files.
+
+    Args:
+        base: the base network.
+        clips: of the person; None: without audio.
+        speech: (N,) at 16 kHz, of each clip.
+        rest: the person's mouth at rest.
+        folder: of the run, resumed from.
+        encoder: the speech encoder, if the features need one.
+        progress: called at intervals.
     """
     learn, held_out = _split_clips(clips)
-    network = train_motion(base.network, learn, base.basis, folder, config=ADAPTING, progress=progress)
+    network = train_motion(
+        base.network, learn, base.basis, folder, config=ADAPTING, progress=_part(progress, 0)
+    )
+    learnt = set(map(id, learn))
+    network = learn_live(
+        network,
+        base.basis,
+        [Recording(s, c.features) for c, s in zip(clips, speech, strict=True) if c and id(c) in learnt],
+        folder / "live",
+        features=base.features,
+        encoder=encoder,
+        config=LEARNING,
+        progress=_part(progress, 1),
+    )
     errors = motion_errors(network, held_out, base.basis) if held_out else None
     count = sum(clip is not None for clip in clips)
     return SpeakerMotion(network, base.basis.with_mean(rest), base.features, errors, count)
+
+
+def _part(progress: OnReport | None, index: int) -> OnReport | None:
+    """Return a progress callback for one of two trainings of equal weight."""
+    if progress is None:
+        return None
+    return lambda report: progress(replace(report, fraction=(index + report.fraction) / 2))
 
 
 def _split_clips(clips: Sequence[MotionClip | None]) -> tuple[list[MotionClip], list[MotionClip]]:
@@ -153,13 +188,6 @@ def _split_clips(clips: Sequence[MotionClip | None]) -> tuple[list[MotionClip], 
     if len(every) < HELD_OUT_EVERY or not learn:
         return every, []
     return learn, [clip for clip in clips[::HELD_OUT_EVERY] if clip is not None]
-
-
-@torch.no_grad()
-def predict(network: AnyMotion, features: ArrayFloat) -> ArrayF32:
-    """Return coefficients (T, K) for the features (T, D) of one recording."""
-    coefficients: ArrayF32 = network(torch.from_numpy(features).float()[None])[0].numpy()
-    return coefficients
 
 
 def motion_errors(network: AnyMotion, clips: Sequence[MotionClip], basis: MouthBasis) -> ShapeErrors:

@@ -7,6 +7,7 @@ and mean and standard deviation of the features.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +31,16 @@ from newscaster.types import ArrayFloat
 
 Segments = tuple[Tensor, Tensor, Tensor]
 """Features (B, T, D), target shapes (B, T, P), and whether the mouth was seen (B, T, 1)."""
+
+
+class MotionBatch(NamedTuple):
+    """What a motion network is trained on in one step."""
+
+    segments: Segments
+    live: Segments | None = None
+    """Windows of live speech."""
+
+
 KIND = "motion"
 CHUNK_STEPS = 250
 """10 s: a segment is drawn from each chunk once an epoch."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ from newscaster.face.mouth_basis import MouthBasis
 from newscaster.models.motion.data import MotionClip, MotionTraining, motion_loss, network_values
 from newscaster.models.motion.discriminator import MotionDiscriminator
 from newscaster.models.motion.network import MotionNetwork, RecurrentMotion
-from newscaster.models.motion.streamed import Segments, StreamedSegments, at_least
+from newscaster.models.motion.streamed import MotionBatch, Segments, StreamedSegments, at_least
+from newscaster.speech.windows import LIVE_STEPS
 from newscaster.training.adversarial import Adversary
 from newscaster.training.budget import Clock, StepBudget
 from newscaster.training.loop import History, OnReport, Trainer, TrainTask
@@ -39,6 +40,8 @@ def train_motion(
     *,
     config: MotionTraining,
     fractions: Sequence[float] | None = None,
+    live: Sequence[MotionClip] = (),
+    live_fractions: Sequence[float] | None = None,
     resume: bool = True,
     progress: OnReport | None = None,
     clock: Clock = time.monotonic,
@@ -53,6 +56,8 @@ def train_motion(
         folder: of the run; training resumes from its checkpoint when ``resume``.
         config: how to train.
         fractions: how often each clip in memory is drawn, (len(clips),); by length when not given.
+        live: windows of live speech (`models.motion.live`), for training in memory.
+        live_fractions: how often each window is drawn, (len(live),); all alike when not given.
         resume: whether to resume from the checkpoint in ``folder``; otherwise it is replaced.
         progress: called with each report.
         clock: returns seconds from some point in time on; for tests.
@@ -62,11 +67,13 @@ def train_motion(
         InputError: the checkpoint in ``folder`` is damaged or belongs to another training.
         OutputError: ``folder`` cannot be written.
     """
-    segments: _Segments | StreamedSegments
+    segments: _Drawn | StreamedSegments
     if isinstance(clips, StreamedSegments):
         segments = clips
     else:
-        segments = segments_of(clips, config.segment, fractions=fractions)
+        segments = segments_of(
+            clips, config.segment, fractions=fractions, live=live, live_fractions=live_fractions
+        )
     task = MotionTask(network, segments, basis, config)
     budget = StepBudget(config.steps, clock=clock)
     trainer = Trainer(task, folder, budget=budget, seed=config.seed, processes=processes)
@@ -75,7 +82,7 @@ def train_motion(
     return network.eval()
 
 
-class MotionTask(TrainTask[Segments]):
+class MotionTask(TrainTask[MotionBatch]):
     """A motion network in training.
 
     Args:
@@ -91,7 +98,7 @@ class MotionTask(TrainTask[Segments]):
     def __init__(
         self,
         network: MotionNetwork | RecurrentMotion,
-        segments: _Segments | StreamedSegments,
+        segments: _Drawn | StreamedSegments,
         basis: MouthBasis,
         how: MotionTraining,
     ) -> None:
@@ -110,7 +117,8 @@ class MotionTask(TrainTask[Segments]):
         if how.pair is not None:
             if isinstance(segments, StreamedSegments):
                 raise ValueError("the adversarial pair is trained on clips in memory, not on shards")
-            motion = segments.targets[segments.weights[:, 0] > 0] @ self._measure
+            whole = segments.whole
+            motion = whole.targets[whole.weights[:, 0] > 0] @ self._measure
             with seeded(how.seed):
                 discriminator = MotionDiscriminator(
                     coefficients=motion.shape[1], inputs=network.config.inputs
@@ -123,48 +131,65 @@ class MotionTask(TrainTask[Segments]):
         training = {"config": network_values(self.network), "training": asdict(self.how)}
         return {**training, "clips": self.segments.fingerprint}
 
-    def batch(self, *, seed: int, step: int) -> Segments:
-        """Random segments of clips in memory."""
-        assert isinstance(self.segments, _Segments)
-        return self.segments.draw(
-            np.random.default_rng((seed, step)), self.samples_per_step, self.processes.shard
-        )
+    def batch(self, *, seed: int, step: int) -> MotionBatch:
+        """Random segments of clips in memory, and windows of live speech."""
+        assert isinstance(self.segments, _Drawn)
+        rng, (whole, live) = np.random.default_rng((seed, step)), self.segments
+        shard = self.processes.shard
+        segments = whole.draw(rng, self.samples_per_step, shard)
+        return MotionBatch(segments, None if live is None else live.draw(rng, self.how.live_batch, shard))
 
     def batches(
         self, steps: Iterator[int], *, seed: int, maker: Shard, history: History
-    ) -> Iterable[Segments]:
-        """Random segments; those of shards are streamed."""
+    ) -> Iterable[MotionBatch]:
+        """Random segments and windows; segments of shards are streamed."""
         if not isinstance(self.segments, StreamedSegments):
             return super().batches(steps, seed=seed, maker=maker, history=history)
         count, shard = self.samples_per_step, self.processes.shard
-        return self.segments.batches(steps, count, seed=seed, process=shard, maker=maker, history=history)
+        streamed = self.segments.batches(steps, count, seed=seed, process=shard, maker=maker, history=history)
+        return map(MotionBatch, streamed)
 
     def learning_rate(self, step: int, fraction: float) -> float:
         """Warm-up, then cosine decay to 0."""
         return self.how.learning_rate * self.how.rate_scale(step)
 
-    def loss(self, batch: Segments, *, step: int, fraction: float) -> Tensor:
+    def loss(self, batch: MotionBatch, *, step: int, fraction: float) -> Tensor:
         """Positions and velocities, the adversary's loss, and the distance to the first weights."""
-        how, net, (features, targets, seen) = self.how, self.network, batch
-        if how.feature_noise:
-            noise = self.processes.shard.randn(features.shape)
-            features = features + how.feature_noise * noise * net.feature_deviation
-        with autocast(self.device, self._precision):
-            predicted = net(features)
-        predicted = predicted.float()
+        how, (features, targets, seen) = self.how, batch.segments
+        predicted = self._predict(features)
         loss = motion_loss(predicted @ self._directions - targets, seen, how.velocity)
         if self.adversary is not None and how.pair is not None:
             real, generated = targets @ self._measure * seen, predicted * seen
+            net = self.network
             condition = (features - net.feature_mean) / net.feature_deviation
             scale = how.rate_scale(step)
             self.adversary.train_step(generated, real, condition, step=step, rate_scale=scale)
             weight = how.pair.ramp.weight(fraction)
             if weight > 0:
                 loss = loss + weight * self.adversary.loss(generated, real, condition)
+        if batch.live is not None:
+            loss = loss + how.live_weight * self._live_loss(batch.live)
         if how.hold:
-            pairs = zip(net.parameters(), self._origin, strict=True)
+            pairs = zip(self.network.parameters(), self._origin, strict=True)
             loss = loss + how.hold * torch.stack([((p - q) ** 2).sum() for p, q in pairs]).sum()
         return loss
+
+    def _predict(self, features: Tensor) -> Tensor:
+        """Return coefficients (B, T, K) of features (B, T, D) with noise."""
+        net = self.network
+        if self.how.feature_noise:
+            noise = self.processes.shard.randn(features.shape)
+            features = features + self.how.feature_noise * noise * net.feature_deviation
+        with autocast(self.device, self._precision):
+            predicted: Tensor = net(features)
+        return predicted.float()
+
+    def _live_loss(self, windows: Segments) -> Tensor:
+        """Return the loss of the last steps of windows, whose later audio is missing."""
+        features, targets, seen = windows
+        last = slice(-self.how.live_steps, None)
+        error = self._predict(features)[:, last] @ self._directions - targets[:, last]
+        return motion_loss(error, seen[:, last], self.how.velocity)
 
 
 class _Segments:
@@ -197,8 +222,26 @@ class _Segments:
         return self.features[index].float(), self.targets[index], self.weights[index]
 
 
+class _Drawn(NamedTuple):
+    """Clips in memory, and windows of live speech if there are any."""
+
+    whole: _Segments
+    live: _Segments | None
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the lengths and fractions of the clips and windows."""
+        return self.whole.fingerprint + ("" if self.live is None else self.live.fingerprint)
+
+
 def segments_of(
-    clips: Sequence[MotionClip], segment: int, *, fractions: Sequence[float] | None = None
-) -> _Segments:
-    """Return segments of ``segment`` steps; clips are drawn by ``fractions``, by default by length."""
-    return _Segments(clips, fractions, segment)
+    clips: Sequence[MotionClip],
+    segment: int,
+    *,
+    fractions: Sequence[float] | None = None,
+    live: Sequence[MotionClip] = (),
+    live_fractions: Sequence[float] | None = None,
+) -> _Drawn:
+    """Return segments of ``segment`` steps, and windows, drawn by fractions, by default by length."""
+    windows = _Segments(live, live_fractions, LIVE_STEPS) if live else None
+    return _Drawn(_Segments(clips, fractions, segment), windows)
