@@ -8,20 +8,24 @@ written: "5 March" is the fifth of March, "March 5" March fifth. Words are never
 
 from __future__ import annotations
 
-from newscaster.speech.spoken.english.addresses import ADDRESSES, PHONES, VERSIONS
-from newscaster.speech.spoken.english.amounts import AMOUNTS, MONEY, NUMBERS, PAIRS
+from newscaster.speech.spoken.english.addresses import ADDRESSES, PHONES, TICKERS, VERSIONS
+from newscaster.speech.spoken.english.amounts import AMOUNTS, NUMBERS, PAIRS
 from newscaster.speech.spoken.english.dates import DATES, TIMES, YEARS
+from newscaster.speech.spoken.english.money import MONEY
 from newscaster.speech.spoken.english.names import ABBREVIATED, NAMES, SIGNED
+from newscaster.speech.spoken.english.places import PLACES
 from newscaster.speech.spoken.english.rule import Rule
 
 RULES: tuple[Rule, ...] = (
     *ADDRESSES,
     *MONEY,
+    *TICKERS,
     *DATES,
     *TIMES,
     *PHONES,
     *VERSIONS,
     *YEARS,
+    *PLACES,
     *ABBREVIATED,
     *AMOUNTS,
     *NAMES,

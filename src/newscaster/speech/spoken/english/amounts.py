@@ -24,104 +24,37 @@ from newscaster.speech.spoken.english.rule import (
     word_before,
     words,
 )
-from newscaster.speech.spoken.english.units import SCALES, UNITS
+from newscaster.speech.spoken.english.units import SCALES, UNIT_NAMES, UNITS
 
 _TO = r"\s?[-–—]\s?"
-_SIGNS = {
-    "$": ("dollar", "dollars", "cent", "cents"),
-    "£": ("pound", "pounds", "penny", "pence"),
-    "€": ("euro", "euros", "cent", "cents"),
-    "¥": ("yen", "yen", "", ""),
-    "₹": ("rupee", "rupees", "paisa", "paise"),
-    "₩": ("won", "won", "", ""),
-    "₽": ("rouble", "roubles", "", ""),
-    "₺": ("lira", "lira", "", ""),
-    "₪": ("shekel", "shekels", "", ""),
-    "₿": ("bitcoin", "bitcoin", "", ""),
-}
-_COUNTRIES = {
-    **{"US": "U.S", "A": "Australian", "AU": "Australian", "C": "Canadian", "CA": "Canadian"},
-    **{"NZ": "New Zealand", "HK": "Hong Kong", "S": "Singapore", "": ""},
-}
-_CODES = {
-    **{"USD": "$", "GBP": "£", "EUR": "€", "JPY": "¥", "INR": "₹"},
-    **{"CHF": ("Swiss franc", "Swiss francs"), "CNY": ("yuan", "yuan"), "RMB": ("yuan", "yuan")},
-    **{"AUD": ("Australian dollar", "Australian dollars"), "CAD": ("Canadian dollar", "Canadian dollars")},
-}
-_SCALES = "|".join(sorted(SCALES, key=len, reverse=True))
-_SCALE = rf"(?:[\s-]?(?P<scale>{_SCALES})(?![A-Za-z0-9]))?"
 _LENGTHS = words(
     """above ahead away back behind below butterfly backstroke breaststroke clear dash deep final freestyle
     from heats high hurdles long medley off race rowing runner semi-final sprint swim tall thick wide
     relay"""
 )
 """Words after "100m" that make it metres."""
+_GUNS = words(
+    """ammunition bullet bullets cannon film gun guns handgun lens pistol pistols rifle round rounds shells"""
+)
+"""Nouns that a calibre describes."""
 _DISTANCES = words("""50 60 100 110 200 400 800 1500 1,500 3000 3,000 5000 5,000 10,000""")
 _BEFORE_DISTANCES = words("""the men's women's men’s women’s ran run runs running swam swum over indoor""")
 _SCORES = re.compile(
     r"""\b(?:aggregate|beat|beaten|beats|champions|cup|deuce|defeat|defeated|draw|drawn|drew|goal|goals|
-    half-time|lead|leads|league|led|lose|loses|losing|loss|lost|match|penalties|scored?|series|set|sets|thrashed|tie|
-    tied|tie-?break|trail|trailed|victory|win|winning|wins|won|v)\b""",
+    half-time|lead|leading|leads|league|led|lose|loses|losing|loss|lost|match|penalties|scored?|series|set|sets|thrashed|tie|
+    tied|tie-?break|trail|trailed|trailing|victory|win|winning|wins|won|v)\b""",
     re.VERBOSE | re.IGNORECASE,
 )
 _VOTES = re.compile(
     r"\b(?:court|house|judges|justices|majority|MPs|senate|vote[ds]?|voting)\b", re.IGNORECASE
 )
+_WICKETS = re.compile(
+    r"\b(?:all out|batted|batting|bowled|chasing|dec|declared|innings|overs?|stumps|tea|wickets?)\b",
+    re.IGNORECASE,
+)
+_ODDS = re.compile(r"\b(?:bookies|bookmakers?|odds|priced)\b", re.IGNORECASE)
+_AFTER_ODDS = words("""chance favourite favourites favorite favorites outsider outsiders shot""")
 _FRACTION_DENOMINATORS = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 20, 32, 64, 100})
-
-
-def _money(match: re.Match[str]) -> str | None:
-    """Read "$1.2bn", "US$5", "£3.50", "€5-10m"."""
-    one, many, cent, cents = _SIGNS[match["sign"]]
-    country = _COUNTRIES[match["country"] or ""]
-    singular = is_attribute(match)
-    name = f"{country} {one if singular else many}".strip()
-    if match["each"]:
-        name += " a "
-    amount, to, scale = match["amount"], match["to"], match["scale"]
-    words = number_words(amount)
-    if to is not None:
-        first = match["first_scale"]
-        if first is not None and (scale is None or SCALES[first] != SCALES[scale]):
-            words += f" {SCALES[first]}"
-        words = f"{words} to {number_words(to)}"
-    if scale is not None:
-        return f"{words} {SCALES[scale]} {name}"
-    whole, _, part = amount.partition(".")
-    if to is None and len(part) == 2 and cents:
-        return _with_cents(whole, part, f"{country} {one}".strip(), name, cent, cents)
-    if to is None and is_one(amount):
-        name = f"{country} {one}".strip()
-    return f"{words} {name}"
-
-
-def _with_cents(whole: str, part: str, one: str, many: str, cent: str, cents: str) -> str:
-    """Return an amount with two decimals: "three pounds fifty", "fifty pence"."""
-    count = int(part)
-    small = f"{cardinal(count)} {cent if count == 1 else cents}"
-    if whole.strip("0,") == "":
-        return small
-    words = f"{number_words(whole)} {one if is_one(whole) else many}"
-    if count == 0:
-        return words
-    return f"{words} {cardinal(count)}" if count > 9 else f"{words} and {small}"
-
-
-def _code(match: re.Match[str]) -> str | None:
-    """Read "USD 5m" and "5m USD"."""
-    currency = _CODES[match["code"]]
-    one, many = _SIGNS[currency][:2] if isinstance(currency, str) else currency
-    if match["code"] == "USD":
-        one, many = f"U.S {one}", f"U.S {many}"
-    scale = match["scale"]
-    words = number_words(match["amount"]) + (f" {SCALES[scale]}" if scale else "")
-    return f"{words} {one if is_one(match['amount']) and not scale else many}"
-
-
-def _pence(match: re.Match[str]) -> str:
-    count, sign = match["amount"], match["sign"]
-    one, many = ("penny", "pence") if sign == "p" else ("cent", "cents")
-    return f"{number_words(count)} {one if is_one(count) or is_attribute(match) else many}"
 
 
 def _spread(match: re.Match[str]) -> tuple[str, bool]:
@@ -176,21 +109,36 @@ def _measure(match: re.Match[str]) -> str | None:
     """Read "5km", "10-15 mph", "6ft", "2m"."""
     unit = match["unit"]
     before = match.string[match.start() - 1 : match.start()]
-    if unit == "s" and ((before in "-‑" and before) or "," in match["amount"]):
-        return None  # "under-21s", "1,000s"
+    is_plural = (before in "-‑" and before) or "," in match["amount"] or _is_plural(match)
+    if unit == "s" and is_plural:
+        return None
     words, single = _spread(match)
+    if unit in ("in", "t") and match["gap"]:
+        return None
     if unit == "m" and not match["gap"] and not _is_metres(match):
         return f"{words} million"
     if unit in ("K", "k", "bn", "tn", "mn"):
         is_distance = unit in "Kk" and word_after(match) in ("run", "race", "runs", "races", "runner")
         return f"{words} {'K' if unit == 'K' or is_distance else SCALES[unit]}"
+    if unit == "m" and words == "one thousand five hundred":
+        words = "fifteen hundred"
     one, many = UNITS[unit]
-    return f"{words} {one if single or is_attribute(match) else many}"
+    is_calibre = unit == "mm" and word_after(match) in _GUNS
+    return f"{words} {one if single or is_calibre or is_attribute(match) else many}"
+
+
+def _is_plural(match: re.Match[str]) -> bool:
+    """Return whether "s" makes a plural, not seconds: "10s of thousands", "737 Max 9s", "the 00s"."""
+    amount = match["amount"]
+    if match["gap"] or not amount.isdecimal():
+        return False
+    is_many = amount in ("10", "100", "1000") and word_after(match) == "of"
+    return is_many or amount == "00" or word_before(match).istitle()
 
 
 def _is_metres(match: re.Match[str]) -> bool:
     """Return whether "m" without a space is metres; otherwise it is million."""
-    if word_after(match) in _LENGTHS:
+    if word_after(match) in _LENGTHS or _is_converted(match):
         return True
     if match["amount"] in _DISTANCES and word_before(match).lower() in _BEFORE_DISTANCES:
         return True
@@ -216,6 +164,15 @@ def _is_metres(match: re.Match[str]) -> bool:
     )
 
 
+def _is_converted(match: re.Match[str]) -> bool:
+    """Return whether feet are given beside an amount, as in "40ft (12m)"."""
+    before = match.string[max(0, match.start() - 12) : match.start()]
+    after = match.string[match.end() : match.end() + 12]
+    return bool(
+        re.search(r"(?:ft|feet|foot)\s\($", before) or re.match(r"\s\([0-9.,]+\s?-?(?:ft|feet)", after)
+    )
+
+
 def _per(match: re.Match[str]) -> str:
     """Read a measure per another one: "9.8 m/s", "10 µg/m³"."""
     words, single = _spread(match)
@@ -237,14 +194,34 @@ def _times(match: re.Match[str]) -> str:
 
 
 def _slash(match: re.Match[str]) -> str | None:
-    """Read fractions and pairs: "3/4", "24/7", "9/11"."""
+    """Read fractions, marks and pairs: "3/4", "7/8ths", "4/5 stars", "24/7", "9/11"."""
     top, bottom = int(match["top"]), int(match["bottom"])
+    after = word_after(match)
+    if after in ("star", "stars"):
+        return f"{cardinal(top)} out of {cardinal(bottom)}"
+    if match["whole"] is None and (after in _AFTER_ODDS or _ODDS.search(text_around(match))):
+        return f"{cardinal(top)} to {cardinal(bottom)}"
     if match["whole"] is None and (top, bottom) in ((24, 7), (9, 11), (7, 7), (50, 50), (20, 20)):
         return f"{cardinal(top)} {cardinal(bottom)}"
-    if not 0 < top < bottom or bottom not in _FRACTION_DENOMINATORS:
+    if not 0 < top < bottom or not (match["suffix"] or bottom in _FRACTION_DENOMINATORS):
         return None if match["whole"] else f"{cardinal(top)} {cardinal(bottom)}"
     words = fraction(top, bottom)
     return f"{number_words(match['whole'])} and {words}" if match["whole"] else words
+
+
+def _mark(match: re.Match[str]) -> str:
+    """Read "9.5/10"."""
+    return f"{number_words(match['top'])} out of {number_words(match['bottom'])}"
+
+
+def _odds(match: re.Match[str]) -> str:
+    """Read "100/1"."""
+    return f"{number_words(match['top'])} to one"
+
+
+def _formation(match: re.Match[str]) -> str:
+    """Read "4-4-2"."""
+    return digits(match[0])
 
 
 def _vulgar(match: re.Match[str]) -> str:
@@ -260,6 +237,8 @@ def _pair(match: re.Match[str]) -> str:
     low, high = int(first.replace(",", "")), int(second.replace(",", ""))
     is_score = max(low, high) < 1000 and "," not in first + second
     is_score = is_score and (low >= high or re.fullmatch(r"[a-z]{3,}s", word_after(match)) is None)
+    if is_score and low > high and high < 10 and _WICKETS.search(around):
+        return f"{cardinal(low)} for {cardinal(high)}"
     if is_score and _VOTES.search(around):
         return f"{cardinal(low)} to {cardinal(high)}"
     if is_score and (low >= high or _SCORES.search(around)):
@@ -293,38 +272,32 @@ def _emergency(match: re.Match[str]) -> str | None:
 
 
 def _ratio(match: re.Match[str]) -> str:
+    if match[0] == "50:50":
+        return "fifty fifty"
     return _spread(match)[0]
-
-
-def _rupees(match: re.Match[str]) -> str:
-    return f"{number_words(match['amount'])} rupees"
 
 
 def _unit_after_a(match: re.Match[str]) -> str | None:
     """Read "£5 a kg" and "per MWh"."""
-    return UNITS[match["unit"]][0] if word_before(match) in ("a", "per") and len(match["unit"]) > 1 else None
+    unit = match["unit"]
+    is_unit = word_before(match) in ("a", "per") and len(unit) > 1 and unit != "in"
+    return UNITS[unit][0] if is_unit else None
+
+
+def _members(match: re.Match[str]) -> str:
+    """Read "49ers" and "76ers"."""
+    return number_words(match["amount"]).removesuffix("e") + "ers"
 
 
 def _plural_number(match: re.Match[str]) -> str:
-    """Read "65s" and "20s" as "sixty-fives" and "twenties"."""
+    """Read "65s" and "20s" as "sixty-fives" and "twenties", and "4's" in "Channel 4's" as it is."""
+    if match["mark"] and word_before(match)[:1].isupper():
+        return f"{number_words(match['amount'])}'s"
     return plural(number_words(match["amount"]))
 
 
 _AMOUNT = rf"(?P<amount>{NUMBER}[½⅓⅔¼¾⅛⅜⅝⅞]?)(?:{_TO}(?P<minus>[-−])?(?P<to>{NUMBER}[½⅓⅔¼¾]?))?"
-_EACH = "(?:barrel|day|gallon|hour|litre|month|night|person|pound|share|tonne|ton|week|year)"
-_UNIT_NAMES = "|".join(re.escape(name) for name in sorted(UNITS, key=len, reverse=True))
 
-MONEY: tuple[Rule, ...] = (
-    rule(
-        "sl",
-        rf"""(?P<country>US|AU?|CA?|NZ|HK|S)?(?P<sign>[{"".join(_SIGNS)}])\s?(?P<amount>{NUMBER})
-        (?:(?:[\s-]?(?P<first_scale>{_SCALES}))?{_TO}[{"".join(_SIGNS)}]?(?P<to>{NUMBER}))?{_SCALE}(?P<each>-an?-)?""",
-        _money,
-    ),
-    rule("l", rf"(?P<code>{'|'.join(_CODES)})\s?(?P<amount>{NUMBER}){_SCALE}", _code),
-    rule("d", rf"(?P<amount>{NUMBER}){_SCALE}\s?(?P<code>{'|'.join(_CODES)})\b", _code),
-    rule("d", rf"(?P<amount>{NUMBER})(?P<sign>p|c|¢)(?![\w°]|\.m)", _pence),
-)
 AMOUNTS: tuple[Rule, ...] = (
     rule("d", r"(?P<number>[0-9]{1,3}(?:,[0-9]{3})*|[0-9]{1,9})(?P<suffix>st|nd|rd|th)(?![\w])", _ordinal),
     rule("d", rf"{_AMOUNT}\s?(?P<unit>%|‰|(?:pc|per[ ]?cent|ppts?|pp|bps?)\b)", _percentage),
@@ -348,25 +321,29 @@ AMOUNTS: tuple[Rule, ...] = (
         r"(?<![ ])(?![\w]|\.[0-9])",
         _times,
     ),
-    rule("d", rf"{_AMOUNT}\s?(?P<unit>{_UNIT_NAMES})/(?P<per>{_UNIT_NAMES})(?![\w²³])", _per),
+    rule("d", rf"{_AMOUNT}\s?(?P<unit>{UNIT_NAMES})/(?P<per>{UNIT_NAMES})(?![\w²³])", _per),
     rule(
         "d",
-        rf"{_AMOUNT}(?P<gap>[\s-])?(?P<unit>{_UNIT_NAMES}|[Kk]|bn|tn|mn)(?![\w²³'’]|\.[0-9])",
+        rf"{_AMOUNT}(?P<gap>[\s-])?(?P<unit>{UNIT_NAMES}|[Kk]|bn|tn|mn)(?![\w²³'’]|\.[0-9])",
         _measure,
     ),
     rule("ds", rf"(?:[0-9]{{1,9}}\s?)?[{''.join(VULGAR_FRACTIONS)}]", _vulgar),
-    rule("d", r"(?P<amount>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,4})['’]?s(?![\w])", _plural_number),
+    rule("d", r"(?P<amount>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,4})(?P<mark>['’])?s(?![\w])", _plural_number),
+    rule("d", r"(?P<amount>[0-9]{1,4})ers(?![\w])", _members),
+    rule("s", r"(?<![\w.])\.(?P<part>[0-9]{1,6})(?![\w])", lambda match: f"point {digits(match['part'])}"),
 )
 PAIRS: tuple[Rule, ...] = (
     rule("d", r"(?P<amount>[0-9]{1,4}):(?P<minus>(?!))?(?P<to>[0-9]{1,4})(?![\w:]|\.[0-9])", _ratio),
-    rule("l", r"Rs\.?\s?(?P<amount>[0-9][0-9,]{0,20})(?!\w)", _rupees),
-    rule("s", rf"/(?={_EACH}\b)", lambda match: "a"),
-    rule("l", rf"(?P<unit>{_UNIT_NAMES})(?![\w/²³])", _unit_after_a),
+    rule("l", rf"(?P<unit>{UNIT_NAMES})(?![\w/²³])", _unit_after_a),
     rule(
         "d",
-        r"(?:(?P<whole>[0-9]{1,4})\s)?(?P<top>[0-9]{1,2})[/⁄](?P<bottom>[0-9]{1,3})(?![\w/]|[.,][0-9])",
+        r"""(?:(?P<whole>[0-9]{1,4})\s)?(?P<top>[0-9]{1,2})[/⁄](?P<bottom>[0-9]{1,3})(?P<suffix>ths?|rds?|nds?)?
+        (?![\w/]|[.,][0-9])""",
         _slash,
     ),
+    rule("d", r"(?P<top>[0-9]{1,3}\.[0-9]{1,2})/(?P<bottom>[0-9]{1,3})(?![\w/]|[.,][0-9])", _mark),
+    rule("d", r"(?P<top>[0-9]{3,4})/1(?![\w/]|[.,][0-9])", _odds),
+    rule("d", r"[1-9](?:-[1-9]){2,3}(?![\w-]|[.,][0-9])", _formation),
     rule("d", rf"(?P<first>{NUMBER})[-–](?P<second>{NUMBER})(?![\w]|[-–][0-9]|[.,][0-9])", _pair),
     rule("d", r"(?:999|911|112|101|111|988)(?![\w]|[.,][0-9])", _emergency),
 )

@@ -10,17 +10,31 @@ from newscaster.speech.spoken.english.rule import Rule, rule, word_after, word_b
 MONTHS = """January February March April May June July August September October November December""".split()  # noqa: SIM905
 _SHORT_MONTHS = {name[:3]: name for name in MONTHS} | {"Sept": "September"}
 _DAYS = {
-    **{"Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday"},
-    **{"Thur": "Thursday", "Thurs": "Thursday", "Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday"},
+    **{"Mon": "Monday", "Tues": "Tuesday", "Tue": "Tuesday", "Weds": "Wednesday", "Wed": "Wednesday"},
+    **{"Thurs": "Thursday", "Thur": "Thursday", "Thu": "Thursday"},
+    **{"Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday"},
 }
-_MONTH = rf"(?P<month>{'|'.join(MONTHS)}|(?:{'|'.join(_SHORT_MONTHS)})\b\.?)"
+_STOP = r"(?:\.(?!\W{0,60}$))?"
+"""The full stop of an abbreviation, unless it ends the text."""
+_WEEKDAYS = "|".join(_DAYS)
+_MONTHS = rf"(?:{'|'.join(MONTHS)}|(?:{'|'.join(_SHORT_MONTHS)})\b{_STOP})"
+_MONTH = rf"(?P<month>{_MONTHS})"
 _YEAR = r"(?P<year>1[0-9]{3}|20[0-9]{2})(?![0-9]|[,.][0-9])"
 _DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
+_TO = r"\s?[-–—]\s?"
+_LAST = rf"(?P<last>[0-9]{{1,2}})(?:st|nd|rd|th)?\s(?P<last_month>{_MONTHS})"
+_LAST_MONTH = rf"(?P<last_month>{_MONTHS})\s(?P<last>[0-9]{{1,2}})(?:st|nd|rd|th)?"
+_A_DATE = rf"(?:[0-9]{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?{_MONTHS}|{_MONTHS}\s[0-9])"
 _LAST_DAY = r"(?:\s?[-–]\s?(?P<last>[0-9]{1,2})(?:st|nd|rd|th)?)?"
 _ZONES = """GMT BST UTC EST EDT CST CDT MST MDT PST PDT ET PT CET CEST AEST IST JST""".split()  # noqa: SIM905
 _ZONE = rf"(?:\s?(?P<zone>{'|'.join(_ZONES)})\b)?"
 _HALF = r"\s?(?P<half>[AaPp])\.?[Mm]\b(?:\.(?!\W{0,60}$))?"
 _BEFORE_YEARS = words("""after before by from in of since until year""")
+_BEFORE_SHORT_YEARS = (
+    _BEFORE_YEARS | {"spring", "summer", "autumn", "winter"} | {name.lower() for name in _SHORT_MONTHS}
+)
+_BEFORE_SHORT_YEARS |= {name.lower() for name in MONTHS}
+_BEFORE_TIMES = words("""after around at before between by from since to until till""")
 _COUNTED = words(
     """buildings cases children civilians companies days deaths dollars employees families fans feet files
     flights guests homes hours houses jobs kilometres kilometers men members metres meters miles
@@ -61,6 +75,26 @@ def _month_day(match: re.Match[str]) -> str | None:
     return f"{words}, {year(int(match['year']))}" if match["year"] else words
 
 
+def _between_months(match: re.Match[str]) -> str | None:
+    """Read "28 Feb–3 March" and "Dec. 31-Jan. 2"."""
+    days = [int(match["day"]), int(match["last"])]
+    if not all(1 <= day <= 31 for day in days):
+        return None
+    months = [_month(match["month"]), _month(match["last_month"])]
+    if match["month_first"]:
+        ends = [f"{month} {ordinal(day)}" for day, month in zip(days, months, strict=True)]
+    else:
+        ends = [f"the {ordinal(day)} of {month}" for day, month in zip(days, months, strict=True)]
+        if word_before(match).lower() == "the":
+            ends[0] = ends[0].removeprefix("the ")
+    return " to ".join(ends)
+
+
+def _months(match: re.Match[str]) -> str:
+    """Read "Jan.-March"."""
+    return f"{_month(match['month'])} to {_month(match['last_month'])}"
+
+
 def _month_year(match: re.Match[str]) -> str:
     return f"{_month(match['month'])} {year(int(match['year']))}"
 
@@ -80,18 +114,28 @@ def _iso_date(match: re.Match[str]) -> str | None:
 
 
 def _numeric_date(match: re.Match[str]) -> str | None:
-    """Read "25/12/2026" and "12/25/2026"; one that could be either has the month first."""
+    """Read "25/12/2026" and "12/25/2026"; one that could be either has the month first after slashes."""
     first, second, number = int(match["first"]), int(match["second"]), int(match["year"])
     if len(match["year"]) == 2:
         number += 2000 if number < 70 else 1900
-    day, month = (first, second) if first > 12 else (second, first)
+    day, month = (first, second) if first > 12 or match["sign"] == "." else (second, first)
     return _date(day, month, number)
 
 
 def _decade(match: re.Match[str]) -> str:
     """Read "1990s" and "'90s"."""
     number = match["year"]
+    if number == "00":
+        return "noughties"
     return plural(year(int(number)) if len(number) == 4 else cardinal(int(number)))
+
+
+def _short_year(match: re.Match[str]) -> str | None:
+    """Read "'89" in "the class of '89"."""
+    number = match["year"]
+    if word_before(match).lower().rstrip(".") not in _BEFORE_SHORT_YEARS:
+        return None
+    return f"oh {cardinal(int(number))}" if number[0] == "0" else cardinal(int(number))
 
 
 def _years(match: re.Match[str]) -> str | None:
@@ -140,7 +184,9 @@ def _clock(hour: int, minute: int, *, half: str | None, military: bool) -> str:
         half: "a" or "p" for a.m. or p.m.
         military: whether full hours are hundreds.
     """
-    oh = "oh " if military and hour < 10 and half is None else ""
+    if half is None and hour % 24 == 0 and minute == 0:
+        return "midnight"
+    oh = "oh " if military and 0 < hour < 10 and half is None else ""
     words = oh + cardinal(hour)
     if minute:
         words += f" {'oh ' if minute < 10 else ''}{cardinal(minute)}"
@@ -182,6 +228,13 @@ def _zoned(match: re.Match[str]) -> str | None:
     return f"{words} {'.'.join(match['zone'])}"
 
 
+def _bare(match: re.Match[str]) -> str | None:
+    """Read "0900" in "from 0900"."""
+    if word_before(match).lower() not in _BEFORE_TIMES:
+        return None
+    return _clock(int(match["hour"]), int(match["minute"]), half=None, military=True)
+
+
 def _duration(match: re.Match[str]) -> str | None:
     """Read "2:01:09" as hours, minutes and seconds, and "1:59.40" as a sports result."""
     hours, minutes, seconds, part = match["hours"], match["minutes"], match["seconds"], match["part"]
@@ -195,7 +248,8 @@ def _duration(match: re.Match[str]) -> str | None:
 
 
 def _weekday(match: re.Match[str]) -> str:
-    return _DAYS[match["day"]]
+    last = match["last"]
+    return f"{_DAYS[match['day']]} to {_DAYS[last]}" if last else _DAYS[match["day"]]
 
 
 DATES: tuple[Rule, ...] = (
@@ -205,16 +259,21 @@ DATES: tuple[Rule, ...] = (
         r"(?P<first>[0-9]{1,2})(?P<sign>[/.])(?P<second>[0-9]{1,2})(?P=sign)(?P<year>(?:19|20)[0-9]{2}|(?<=/)[0-9]{2})(?![\w/]|\.[0-9])",
         _numeric_date,
     ),
+    rule("d", rf"{_DAY}\s{_MONTH}{_TO}{_LAST}(?P<month_first>(?!))?(?![a-z])", _between_months),
+    rule("l", rf"(?P<month_first>){_MONTH}\s{_DAY}{_TO}{_LAST_MONTH}(?![\w%:°/]|[.,][0-9])", _between_months),
     rule("d", rf"{_DAY}{_LAST_DAY}\s(?:of\s)?{_MONTH}(?![a-z])(?:,?\s{_YEAR})?", _day_month),
     rule(
         "l",
         rf"{_MONTH}\s{_DAY}{_LAST_DAY}(?![\w%:°/]|[.,][0-9]|-[0-9a-z]|\s?(?:am|pm|per|bn|million)\b)(?:,?\s{_YEAR})?",
         _month_day,
     ),
+    rule("l", rf"{_MONTH}{_TO}(?P<last_month>{_MONTHS})(?![\w])", _months),
     rule("l", rf"{_MONTH}\s{_YEAR}(?![\w-])", _month_year),
-    rule("l", rf"(?P<short>{'|'.join(set(_SHORT_MONTHS) - {'May'})})\.(?=\s|$)", _short_month),
-    rule("l", rf"(?P<day>{'|'.join(_DAYS)})\.(?=\s[A-Z0-9])", _weekday),
-    rule("ds", r"['’‘]?(?P<year>[2-9]0)s(?![\w])", _decade),
+    rule("l", rf"(?P<short>{'|'.join(set(_SHORT_MONTHS) - {'May'})})(?:\.(?=\s)|(?=\.$))", _short_month),
+    rule("l", rf"(?P<day>{_WEEKDAYS})\.?{_TO}(?P<last>{_WEEKDAYS})\b(?:\.(?=\s[a-z0-9]))?", _weekday),
+    rule("l", rf"(?P<day>{_WEEKDAYS})(?P<last>(?!))?(?:\.(?=\s[A-Z0-9]|,)|(?=,?\s{_A_DATE}))", _weekday),
+    rule("ds", r"['’‘]?(?P<year>[2-9]0|00)s(?![\w])", _decade),
+    rule("s", r"['’‘](?P<year>[0-9]{2})(?![\w])", _short_year),
     rule("d", r"(?P<year>[12][0-9]{2}0)['’]?s(?![\w])", _decade),
     rule("l", rf"c\.?\s?{_YEAR}(?![\w])", _circa),
     rule("d", r"(?P<number>[0-9]{1,4})\s?(?P<era>BCE|BC|AD|CE)\b", _era),
@@ -230,6 +289,10 @@ TIMES: tuple[Rule, ...] = (
     rule(
         "d", rf"(?P<hour>[0-9]{{1,2}}):(?P<minute>[0-9]{{2}})(?P<half>(?!))?{_ZONE}(?![\w:]|\.[0-9])", _time
     ),
+    rule("d", r"(?P<hour>0[0-9])(?P<minute>[0-5][0-9])(?![\w]|[-–.,:/][0-9])", _bare),
+    rule("d", r"(?P<hour>[0-9]{1,2})h(?P<minute>[0-9]{2})(?P<half>(?!))?(?P<zone>(?!))?(?![\w])", _time),
+    rule("s", r"(?<=[Mm.0-9])\s?[-–]\s?(?=(?:noon|midnight)\b)", lambda match: " to "),
+    rule("l", r"(?P<word>noon|midnight)\s?[-–]\s?(?=[0-9])", lambda match: f"{match['word']} to "),
     rule("d", rf"(?P<hour>[0-9]{{2}}):?(?P<minute>[0-9]{{2}})\s?(?P<zone>{'|'.join(_ZONES)})\b", _zoned),
     rule(
         "d",

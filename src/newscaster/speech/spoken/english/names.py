@@ -29,6 +29,11 @@ from newscaster.speech.spoken.english.words import (
 
 _ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _ROMAN_NUMBER = re.compile(r"(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+_CLEAR_ROMAN = words("""II III VI VII VIII IX XI XII XIII XIV XV XVI XVII XVIII XIX XXI XXII XXIII XXIV""")
+"""Numbers after any name: "Apollo XI". Others are also abbreviations: IV, XL, XX."""
+_RULER = re.compile(
+    r"\b(?:Duke|Emir|Emperor|Empress|King|Patriarch|Pharaoh|Pope|Queen|Shah|Sultan|Tsar)\s(?:[A-Z][\w'’-]*\s){1,3}$"
+)
 _AFTER_PRONOUN = words(
     """am asked believe call can could did do feel found guess had have heard hope just knew know like love
     mean met need never read really said saw say see should spoke still think thought told want wanted
@@ -111,6 +116,9 @@ def _roman(match: re.Match[str]) -> str | None:
     number = sum(-v if v < w else v for v, w in zip(values, [*values[1:], 0], strict=True))
     if before in REGNAL and (written != "I" or not _is_pronoun(match)):
         return f"the {ordinal(number)}"
+    if len(written) > 1 and before.istitle() and written in _CLEAR_ROMAN:
+        is_ruler = _RULER.search(match.string[max(0, match.start() - 60) : match.start()])
+        return f"the {ordinal(number)}" if is_ruler else cardinal(number)
     if before in NUMBERED and (written != "I" or not _is_pronoun(match)):
         return cardinal(number)
     return None
@@ -175,10 +183,20 @@ def _lettered(match: re.Match[str]) -> str | None:
     return " ".join(words).replace("- ", "-") + ("'s" if end else "")
 
 
+def _variant(match: re.Match[str]) -> str:
+    """Read names of variants: "XBB.1.5", "B.1.1.7"."""
+    numbers = match["numbers"][1:].split(".")
+    between = " point " if len(numbers) == 2 else " "
+    return (
+        f"{alone(match['letters']) if len(match['letters']) == 1 else letters(match['letters'])} "
+        + between.join(cardinal(int(number)) for number in numbers)
+    )
+
+
 def _aircraft(match: re.Match[str]) -> str | None:
     """Read "737-800" after "Boeing", and flight numbers."""
     before = word_before(match)
-    if before in ("Boeing", "Airbus", "Dreamliner"):
+    if before in ("Boeing", "Airbus", "Dreamliner") or word_after(match).upper() == "MAX":
         first = digits(match["type"]) if match["type"][0] == "7" else name_number(match["type"])
         series = f" {name_number(match['series'])}" if match["series"] else ""
         return first + series + ("s" if match["plural"] else "")
@@ -216,6 +234,7 @@ ABBREVIATED: tuple[Rule, ...] = (
     rule("l", rf"(?P<word>{_alternatives(AFTER_NAMES)})(?:\.|(?![\w'’.]))", _after_name),
     rule("l", r"v\.?(?=\s[A-Z])", _versus),
     rule("l", r"(?P<roman>[IVXLC]{1,8})(?![\w]|['’](?!s))", _roman),
+    rule("l", r"(?P<letters>[A-Z]{1,3})(?P<numbers>(?:\.[0-9]{1,3}){1,4})(?![\w]|[.,][0-9])", _variant),
     rule("l", rf"(?P<word>[A-Z]{{2,6}})(?P<end>s|['’]s?)?{_AFTER}(?!&[A-Za-z]|-[0-9])", _capitals),
     rule("l", r"(?P<letters>(?:[A-Za-z]\.){1,11}[A-Za-z])(?P<end>['’]?s)?(?![\w.])", _initials),
     rule("l", r"(?P<letters>[A-Za-z]\.(?:[ ]?[A-Za-z]\.){1,11})(?P<end>['’]s)?(?![\w])", _initials),
@@ -225,7 +244,7 @@ ABBREVIATED: tuple[Rule, ...] = (
 NAMES: tuple[Rule, ...] = (
     rule(
         "ld",
-        r"""(?P<name>(?:[A-Za-z]{1,20}[0-9]{1,4}|[A-Z]{1,5}-[0-9]{1,4}|[A-Z][a-z]{2,20}-[0-9]{1,3}(?!s)
+        r"""(?P<name>(?:[A-Za-z]{1,20}[0-9]{1,4}|[A-Z]{1,5}-[0-9]{1,4}|[A-Z][a-z]{1,20}-[0-9]{1,3}(?!s)
         |[0-9]{1,4}[A-Za-z]{1,8})(?:(?!s\b)[A-Za-z]{1,8}|[0-9]{1,4}|(?<=[0-9])\.[0-9]){0,6})
         (?P<end>['’]?s)?(?![\w])""",
         _lettered,

@@ -5,8 +5,11 @@ British "and": one hundred and five.
 
 from __future__ import annotations
 
-NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?"
-"""Pattern of a number: with or without commas between groups, and decimals."""
+import re
+
+_INDIAN = r"[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![0-9]|,[0-9])"
+NUMBER = rf"(?:{_INDIAN}|[0-9]{{1,3}}(?:,[0-9]{{3}})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?"
+"""Pattern of a number: with or without commas between groups, also Indian ones ("1,20,000"), and decimals."""
 MAX_DIGITS = 36
 """Longer numbers have no name here, and are read digit by digit."""
 
@@ -57,6 +60,17 @@ def cardinal(number: int) -> str:
     return " ".join(reversed(groups))
 
 
+def _lakhs(number: int) -> str:
+    """Return a number in words as in India: crores, lakhs and the rest."""
+    crores, rest = divmod(number, 10_000_000)
+    lakhs, rest = divmod(rest, 100_000)
+    words = [f"{cardinal(crores)} crore"] if crores else []
+    words += [f"{cardinal(lakhs)} lakh"] if lakhs else []
+    if rest:
+        words.append(f"and {cardinal(rest)}" if rest < 100 else cardinal(rest))
+    return " ".join(words)
+
+
 def _below_hundred(number: int) -> str:
     if number < 20:
         return _ONES[number]
@@ -82,6 +96,8 @@ def number_words(written: str) -> str:
     whole, _, decimals = written.replace(",", "").partition(".")
     if len(whole) > MAX_DIGITS or (len(whole) > 1 and whole[0] == "0"):
         words = digits(whole)
+    elif re.match(_INDIAN, written):
+        words = _lakhs(int(whole))
     else:
         words = cardinal(int(whole or "0"))
     return f"{words} point {digits(decimals)}" if decimals else words
@@ -133,7 +149,7 @@ def fraction(numerator: int, denominator: int) -> str:
         numerator: above 0.
         denominator: above 1.
     """
-    name = _DENOMINATORS.get(denominator) or ordinal(denominator)
+    name = _DENOMINATORS.get(denominator) or ordinal(denominator).removeprefix("one ")
     if numerator == 1:
         return f"{'a' if denominator in (2, 4) else 'one'} {name}"
     return f"{cardinal(numerator)} {'halves' if denominator == 2 else name + 's'}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 SCALES = {
     **dict.fromkeys(("k", "K", "thousand"), "thousand"),
     **dict.fromkeys(("m", "M", "mn", "mln", "million"), "million"),
@@ -27,7 +29,16 @@ UNITS: dict[str, tuple[str, str]] = {
     **_regular(kWh="kilowatt hour", MWh="megawatt hour", GWh="gigawatt hour", TWh="terawatt hour"),
     **_regular(kJ="kilojoule", kcal="kilocalorie"),
     **_regular(nm="nanometre", hPa="hectopascal", mb="millibar", bbl="barrel", cl="centilitre"),
-    **{"ft": ("foot", "feet"), "st": ("stone", "stone"), "h": ("hour", "hours")},
+    **{
+        "pts": ("point", "points"),
+        "yr": ("year", "years"),
+        "yrs": ("year", "years"),
+        "t": ("tonne", "tonnes"),
+    },
+    **{"mAh": ("milliamp hour", "milliamp hours"), "Ah": ("amp hour", "amp hours")},
+    **{"tsp": ("teaspoon", "teaspoons"), "tbsp": ("tablespoon", "tablespoons")},
+    **{"fl oz": ("fluid ounce", "fluid ounces")},
+    **{"ft": ("foot", "feet"), "in": ("inch", "inches"), "st": ("stone", "stone"), "h": ("hour", "hours")},
     **{
         "mph": ("mile per hour", "miles per hour"),
         "rpm": ("revolution per minute", "revolutions per minute"),
@@ -60,8 +71,11 @@ UNITS: dict[str, tuple[str, str]] = {
     },
 }
 """Singular and plural of each unit."""
+UNIT_NAMES = "|".join(re.escape(name) for name in sorted(UNITS, key=len, reverse=True))
+"""Pattern of a unit."""
 ALONE = {
     **{"km/h": "kilometres per hour", "kph": "kilometres per hour", "mph": "miles per hour"},
+    **dict.fromkeys(("b/d", "bpd"), "barrels a day"),
     **{"sq ft": "square feet", "sq m": "square metres", "sq km": "square kilometres"},
 }
 """Units that are also written without a number."""

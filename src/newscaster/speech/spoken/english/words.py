@@ -14,13 +14,14 @@ INITIALISMS = _words(
     GPS GPT GPU HBO HGV HIV HMRC HMS HP HR HS HSBC HSE IAEA IBM ICC ICE ICJ ICU ID IDF IFS IMF IOC IPCC
     IPO IQ IRA IRC IRS ISIS ISS IT ITN ITV IVF JD JFK KGB KKK KLM LA LBC LED LGBT LGBTQ LLC LNG LSE MBE
     MCC MEP MI MLA MLB MLS MMR MOT MP MPC MRI MS MSNBC MSP NBA NBC NFL NGO NHL NHS NI NPR NRA NSA NSW
-    NTSB NUT NY NYC NYPD NZ OBE OBR OECD OFT ONS OPCW PA PC PCR PCS PE PFI PGA PHD PJ PLC PLO PM PMI
+    NTSB NUT NY NYC NYPD NYSE NZ OBE OBR OECD OFT ONS OPCW PA PC PCR PCS PE PFI PGA PHD PJ PLC PLO PM PMI
     PMQS POW PPE PR PS PSG PTSD QC KC RAC RAF RBS RMT RNC RNLI RSPB RSPCA SDP SDLP SEC SMS SNP SOS SPD
     STD SUV TB TNT TSB TUC TV UAE UCL UCLA UFC UFO UK UKHSA UN UNHCR UNRWA URL US USA USB USD USSR UTC
     VAT VC VIP VP VR VW WBA WBC WFP WHO WTO WWF YMCA AA AAA ADHD AKA ANC ASAP BAFTA BJP BNP CBE CDU CPR
     CSU DM EDF EFL ER FIA GMB GTA ICBM IED IIHF IMO IPL LPG LSD MMA NASDAQ NCA NEU OK PKK PMO PPI RFU
     RNA RPG SSE TGV TFL TUI UKIP UNDP VAR WSJ WTA XL YPG ZDF ARD DPA SCMP NDTV CBC NHK EPL MVP NCAA FSB
-    GRU MOD MRSA NGOS RPI SAGE SFO SNCF UUP WADA XR"""
+    GRU AAIB AARP EBRD EEOC EHRC ICRC IFRC IOPC IRGC KCNA MAIB NASUWT OSCE RAIB SEIU UKRI USAF USDA USGS USMCA
+    USPS USTR MOD MRSA NGOS RPI SAGE SFO SNCF UUP WADA XR"""
 ) - _words(
     "FEMALE ICE IT US SAGE BAFTA NASDAQ ISIS UKIP WADA TFL FTSE OK HR APIs PMQS NGOS PHD LA ID"
 ) | _words("US LA ID HR OK")
@@ -30,7 +31,7 @@ ACRONYMS = _words(
     ISIS LASER LIDAR NAACP NAFTA NASA NASCAR NASDAQ NATO NICE OFCOM OFGEM OFSTED OFWAT OPEC OPERA OSHA
     POTUS QUANGO RADAR RAM ROM SAGE SARS SCOTUS SIM SONAR SWAT TASER UEFA UKIP UNESCO UNICEF WADA YIMBY
     NIMBY ACAS AFCON ANZAC AWACS BAME CAPTCHA CERN CONCACAF ECOWAS EFTA ERASMUS FLOTUS GIF JPEG HIPAA
-    IATA ICANN MERS NIH NORAD PIN SOHO TASS THAAD UNITA VAR VISA ZIP"""
+    IATA ICANN CAC DAX MERS NIH NORAD PIN SOHO TASS THAAD UNITA VAR VISA ZIP"""
 ) - _words("NAACP NIH VAR OPERA SOHO VISA FAQ NICE PIN COP")
 """Read as a word."""
 SPECIAL = {
@@ -42,10 +43,21 @@ SPECIAL = {
         "MSc": "M.S.C",
         "TfL": "T.F.L",
     },
-    **{"MoD": "M.O.D", "DoJ": "D.O.J", "RMT": "R.M.T", "HQ": "H.Q", "UKHSA": "U.K.H.S.A", "JPEG": "jay-peg"},
+    **{
+        "MoD": "M.O.D",
+        "BoE": "B.O.E",
+        "AfD": "A.F.D",
+        "DoJ": "D.O.J",
+        "RMT": "R.M.T",
+        "HQ": "H.Q",
+        "UKHSA": "U.K.H.S.A",
+        "JPEG": "jay-peg",
+    },
     **{"WW1": "World War One", "WWI": "World War One", "WW2": "World War Two", "WWII": "World War Two"},
     **{"AT&T": "A.T and T", "eBay": "eBay", "ICE": "ice", "Ofcom": "Ofcom", "COP": "cop"},
     **{"plc": "P.L.C", "PLC": "P.L.C", "24-7": "twenty-four seven", "CO2": "C.O two", "CO₂": "C.O two"},
+    **{"Nikkei 225": "Nikkei two two five"},
+    **{"mRNA": "M.R.N.A", "pH": "P.H", "SARS-CoV-2": "Sars cov two"},
 }
 """Forms with a reading of their own."""
 TITLES = {
@@ -81,6 +93,14 @@ TITLES = {
         "Messrs": "Messieurs",
         "Msgr": "Monsignor",
     },
+    **{
+        "Cllr": "Councillor",
+        "Cllrs": "Councillors",
+        "Amb": "Ambassador",
+        "Asst": "Assistant",
+        "Atty": "Attorney",
+    },
+    **{"Pte": "Private", "Abp": "Archbishop", "Bp": "Bishop", "Mme": "Madame", "Ald": "Alderman"},
     **{"Mt": "Mount", "St": "Saint", "Ft": "Fort", "Ste": "Sainte", "Supt": "Superintendent"},
 }
 """Before a name."""
@@ -95,7 +115,14 @@ AFTER_NAMES = {
         "Co": "Company",
     },
     **{"Ltd": "Limited", "Bros": "Brothers", "Univ": "University", "Dept": "Department", "Hwy": "Highway"},
-    **{"Pl": "Place", "Cres": "Crescent", "Assn": "Association", "Terr": "Terrace"},
+    **{
+        "Pl": "Place",
+        "Cres": "Crescent",
+        "Assn": "Association",
+        "Terr": "Terrace",
+        "Regt": "Regiment",
+        "Sqn": "Squadron",
+    },
 }
 """After a name."""
 ABBREVIATIONS = {
@@ -110,11 +137,22 @@ ABBREVIATIONS = {
     **{"est.": "established", "govt": "government", "Govt": "Government", "dept": "department", "w/": "with"},
     **{"Dept.": "Department", "Dept": "Department", "Gov't": "Government", "gov't": "government"},
     **{"incl.": "including", "avg.": "average", "a.k.a.": "also known as", "aka": "also known as"},
-    **{"Calif.": "California", "Fla.": "Florida", "Mass.": "Massachusetts", "Pa.": "Pennsylvania"},
-    **{"Va.": "Virginia", "Tex.": "Texas", "Conn.": "Connecticut", "Mich.": "Michigan", "Minn.": "Minnesota"},
-    **{"Wis.": "Wisconsin", "Tenn.": "Tennessee", "Ariz.": "Arizona", "Colo.": "Colorado", "Ga.": "Georgia"},
-    **{"Ind.": "Indiana", "Ill.": "Illinois", "Kan.": "Kansas", "Ky.": "Kentucky", "La.": "Louisiana"},
-    **{"Nev.": "Nevada", "Okla.": "Oklahoma", "Ore.": "Oregon", "Wash.": "Washington"},
+    **{
+        "Rt Hon": "Right Honourable",
+        "Rt. Hon.": "Right Honourable",
+        "Ph.D.": "P.H.D",
+        "min.": "minimum",
+        "pcm": "a month",
+        "q/q": "quarter on quarter",
+        "y/y": "year on year",
+        "m/m": "month on month",
+        "max.": "maximum",
+        "Utd": "United",
+        "Intl": "International",
+        "Int'l": "International",
+        "Nat'l": "National",
+        "ext.": "extension",
+    },
     **{
         "and/or": "and or",
         "he/she": "he or she",
@@ -126,16 +164,17 @@ ABBREVIATIONS = {
 }
 """Abbreviations with words in their place."""
 REGNAL = _words(
-    """Albert Alexander Alfonso Benedict Boniface Carl Catherine Charles Christian Clement Constantine
-    Edward Elizabeth Ferdinand Francis Frederick George Gregory Gustaf Harald Haakon Henry Innocent Ivan
-    James Julius Leo Leopold Louis Margrethe Mary Michael Napoleon Nicholas Olav Paul Peter Philip
+    """Abdullah Albert Alexander Alfonso Benedict Boniface Carl Carlos Catherine Charles Christian Clement
+    Constantine Edward Elizabeth Emmanuel Ferdinand Francis Frederick George Gregory Gustaf Harald Haakon
+    Hassan Henri Henry Innocent Ivan James John Joseph Julius Leo Leopold Louis Margrethe Mary Michael
+    Mohammed Napoleon Nicholas Olav Otto Paul Pedro Peter Philip Rainier Ramses Sixtus Stephen
     Philippe Felipe Pius Rama Rameses Ramesses Richard Robert Umberto Urban Victor Vittorio Wilhelm
     William Willem"""
 )
 """Names of monarchs and popes, before a Roman number that is an ordinal."""
 NUMBERED = _words(
     """Act Annex Appendix Article Book Bowl Category Chapter Class Division Episode Grade Group Level Mark
-    Part Phase Rocky Schedule Section Stage Star Title Type Vatican Volume War"""
+    Mk Part Phase Rocky Scene Schedule Section Stage Star Title Type Vatican Volume War"""
 )
 """Words before a Roman number that is a cardinal."""
 CAPITALISED_WORDS = _words(
