@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from importlib import metadata
 from pathlib import Path
 
@@ -27,6 +29,40 @@ def test_what_is_there(sections: dict[str, dict[str, str]]) -> None:
     assert "hibari" in sections["voices"]
     assert "frames/s" in sections["trial"]["speed"]
     assert str(Path.home()) not in json.dumps(sections)
+
+
+def test_the_machine(sections: dict[str, dict[str, str]]) -> None:
+    machine = sections["machine"]
+    assert platform.python_version() in machine["python"]
+    assert platform.machine() in machine["processor"]
+    assert machine["memory"].endswith(" GB") or machine["memory"] == "unknown"
+    assert machine["linear algebra"] != "unknown"
+    assert "utf" in machine["encodings"].lower()
+
+
+def test_settings_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("NEWSCASTER_")]:
+        monkeypatch.delenv(name)
+    for name in doctor._LIBRARY_SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    assert doctor._settings() == {"NEWSCASTER_*": "none is set"}
+    monkeypatch.setenv("NEWSCASTER_TOKEN", "a secret")
+    monkeypatch.setenv("NEWSCASTER_BACKEND", "openvino")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert doctor._settings() == {
+        "NEWSCASTER_BACKEND": "openvino",
+        "NEWSCASTER_TOKEN": "set",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def test_plugins_have_the_version_of_newscaster(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"livekit-plugins-newscaster": "0.0.9", "pipecat-newscaster": VERSION}
+    monkeypatch.setattr(doctor, "_version", versions.get)
+    assert doctor._plugins() == {
+        "livekit-plugins-newscaster": f"0.0.9: install version {VERSION}, the one of newscaster",
+        "pipecat-newscaster": VERSION,
+    }
 
 
 def test_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shlex
 import signal
 import socket
 import subprocess
 import sys
-import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +18,9 @@ from fresh_python import environment
 from newscaster import media, provenance
 from studios import until
 from tiny_anchor import speech_like, write_tiny_anchor
+
+fcntl = pytest.importorskip("fcntl", reason="signals and pipes are those of Unix")
+termios = pytest.importorskip("termios", reason="signals and pipes are those of Unix")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a process does is read from /proc")
 COMMAND = (sys.executable, "-m", "newscaster.cli")

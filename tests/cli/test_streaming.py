@@ -137,7 +137,7 @@ def test_files_are_signed_however_they_are_named(
         ("x.bin", ["--format", "mp4"]),
         ("x.mp4", ["--format", "mpegts"]),
         ("x.mp4", ["--format", "matroska"]),
-        ("/dev/null", ["--format", "mp4"]),
+        (os.devnull, ["--format", "mp4"]),
         ("udp://127.0.0.1:9", []),
         ("udp://127.0.0.1:9/x.mp4", []),
     ],

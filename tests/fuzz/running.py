@@ -6,7 +6,6 @@ import json
 import os
 import random
 import re
-import resource
 import select
 import subprocess
 import sys
@@ -124,6 +123,8 @@ def corpus(target: str) -> Iterator[tuple[Path, Script]]:
 
 def _serve(target: str) -> None:
     """The child: scripts in, what came of them out, line by line."""
+    import resource  # not on Windows, where the tests are collected and skipped
+
     from fuzz.targets import TARGETS as MAKING
 
     out = os.fdopen(os.dup(1), "wb", buffering=0)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -68,9 +69,15 @@ NAMES = {
 }
 
 
-def calls_of_one_system(path: Path) -> list[str]:
-    """Each import and attribute of these lists in a module, unless `hasattr` asks for it in the module."""
+def calls_of_one_system(path: Path, *, at_import: bool = False) -> list[str]:
+    """Each import and attribute of these lists in a module, unless `hasattr` asks for it in the module.
+
+    Args:
+        path: of the module.
+        at_import: only what runs when the module is imported, up to a `pytest.importorskip` of these modules.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = list(run_at_import(tree.body) if at_import else ast.walk(tree))
     asked = {
         node.args[1].value
         for node in ast.walk(tree)
@@ -80,7 +87,7 @@ def calls_of_one_system(path: Path) -> list[str]:
         and isinstance(node.args[1], ast.Constant)
     }
     found = []
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             found += [f"{node.lineno}: {one.name}" for one in node.names if one.name in MODULES]
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module in MODULES:
@@ -93,6 +100,24 @@ def calls_of_one_system(path: Path) -> list[str]:
         ):
             found.append(f"{node.lineno}: {node.value.id}.{node.attr}")
     return found
+
+
+def run_at_import(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """The nodes that run when a module is imported."""
+    for node in nodes:
+        if isinstance(node, ast.Assign) and is_skip(node.value):
+            return
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            defaults = [*node.args.defaults, *(one for one in node.args.kw_defaults if one is not None)]
+            yield from run_at_import([*node.decorator_list, *defaults])
+        elif not isinstance(node, ast.Lambda):
+            yield node
+            yield from run_at_import(ast.iter_child_nodes(node))
+
+
+def is_skip(node: ast.expr) -> bool:
+    is_call = isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.importorskip"
+    return is_call and isinstance(node.args[0], ast.Constant) and node.args[0].value in MODULES
 
 
 def test_only_system_makes_calls_that_one_system_lacks() -> None:
@@ -110,12 +135,27 @@ def test_such_calls_are_found(tmp_path: Path) -> None:
         "import os, fcntl\nos.fork()\nif hasattr(os, 'nice'):\n    os.nice(1)\nos.replace(a, b)\n"
     )
     assert calls_of_one_system(module) == ["1: fcntl", "2: os.fork"]
+    module.write_text(
+        "import signal\n@run(signal.SIGHUP)\ndef one(number=signal.SIGKILL):\n    signal.SIGQUIT\n"
+        "import pytest\npty = pytest.importorskip('pty')\nall = [signal.SIGUSR1]\n"
+    )
+    assert calls_of_one_system(module, at_import=True) == ["2: signal.SIGHUP", "3: signal.SIGKILL"]
+
+
+def test_tests_can_be_collected_on_every_system() -> None:
+    tests = SRC.parents[1] / "tests"
+    found = {
+        path.relative_to(tests).as_posix(): calls
+        for path in tests.rglob("*.py")
+        if (calls := calls_of_one_system(path, at_import=True))
+    }
+    assert found == {}
 
 
 def test_without_the_calls_of_unix(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("fcntl", "resource", "termios"):
         monkeypatch.setitem(sys.modules, name, None)  # importing it fails
-    for name in ("killpg", "sched_setscheduler", "set_blocking"):
+    for name in ("killpg", "sched_setscheduler", "set_blocking", "sysconf"):
         monkeypatch.delattr(os, name, raising=False)
     monkeypatch.delattr(signal, "SIGKILL", raising=False)
     monkeypatch.setattr("sys.platform", "win32")
@@ -124,6 +164,7 @@ def test_without_the_calls_of_unix(monkeypatch: pytest.MonkeyPatch) -> None:
     native_calls.preempt_less()
     native_calls.allow_open_files(1)
     assert native_calls.memory_limit_bytes() is None
+    assert native_calls.total_memory_bytes() is None
     assert native_calls.unacknowledged_bytes(0) == 0
     ended = []
 
@@ -150,6 +191,9 @@ def test_on_unix(monkeypatch: pytest.MonkeyPatch) -> None:
     native_calls.allow_open_files(4096)
     assert set_to == [(resource.RLIMIT_NOFILE, (1000, 1000))]
     assert native_calls.memory_limit_bytes() == 5 << 20
+    total = native_calls.total_memory_bytes()
+    assert total is not None
+    assert total > 256 << 20
     ours, theirs = socket.socketpair()
     with ours, theirs:
         assert native_calls.unacknowledged_bytes(ours.fileno()) == 0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import locale
 import os
 import platform
 import re
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,19 +24,26 @@ from newscaster.version import VERSION
 
 _REQUIREMENT = re.compile(r'(?P<name>[A-Za-z0-9._-]+).*?(?:;.*\bextra\s*==\s*[\'"](?P<extra>[\w-]+)[\'"].*)?')
 _LEFT_OUT = {"dev", "docs"}
+_PLUGINS = ("livekit-plugins-newscaster", "pipecat-newscaster")
+"""Packages of this project that have its version."""
+_SHOWN = ("NEWSCASTER_BACKEND", "NEWSCASTER_HOME", "NEWSCASTER_LOG", "NEWSCASTER_LOG_FORMAT")
+_LIBRARY_SETTINGS = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS")
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
-    """Show versions, backends, codecs and voices, and what is missing.
+    """Show versions, machine, settings, codecs and voices, and what is missing.
 
-    The output belongs into a bug report. Nothing is sent anywhere.
+    The output belongs into a bug report. It has no secrets: of tokens and keys, it shows that they are set.
+    Nothing is sent anywhere.
     """
     sections: dict[str, Any] = {
         "newscaster": {"version": VERSION, "folder": str(Path(__file__).parents[1])},
-        "machine": _machine(),
+        "machine": _tried(_machine),
+        "settings": _settings(),
         "packages": _packages(),
+        "plugins": _plugins(),
         "extras": _extras(),
         "codecs": _tried(_codecs),
         "backends": _tried(_backends),
@@ -59,14 +69,48 @@ def _tried(find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _machine() -> dict[str, Any]:
-    from newscaster.system.cpu import usable_cores
+    import numpy as np
 
+    from newscaster.system.cpu import processor_name, usable_cores
+    from newscaster.system.native_calls import memory_limit_bytes, total_memory_bytes
+
+    build: Any = np.show_config(mode="dicts")
+    blas = build.get("Build Dependencies", {}).get("blas", {})
+    simd = build.get("SIMD Extensions", {})
+    limit = memory_limit_bytes()
     return {
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "system": platform.platform(),
-        "processor": platform.machine(),
+        "python": f"{platform.python_implementation()} {platform.python_version()}, {sys.prefix}",
+        "system": _system(),
+        "processor": processor_name(),
+        "instruction sets": ", ".join([*simd.get("baseline", ()), *simd.get("found", ())]) or "unknown",
+        "linear algebra": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".rstrip(),
         "cores": f"{usable_cores()} usable of {os.cpu_count()}",
-        "encoding": sys.stdout.encoding or "unknown",
+        "memory": _gigabytes(total_memory_bytes()) + (f", limited to {_gigabytes(limit)}" if limit else ""),
+        "free disk space": f"{_gigabytes(shutil.disk_usage(tempfile.gettempdir()).free)} for temporary files",
+        "encodings": f"output {sys.stdout.encoding}, files {sys.getfilesystemencoding()}, "
+        f"locale {locale.getencoding()}",
+    }
+
+
+def _system() -> str:
+    """Return the name of the system, with that of the distribution on Linux."""
+    try:
+        return f"{platform.freedesktop_os_release()['PRETTY_NAME']}, {platform.platform()}"
+    except (OSError, KeyError):
+        return platform.platform()
+
+
+def _gigabytes(size: int | None) -> str:
+    return "unknown" if size is None else f"{size / 1e9:.1f} GB"
+
+
+def _settings() -> dict[str, Any]:
+    """Return the environment variables that change how newscaster works, without secrets."""
+    own = sorted(name for name in os.environ if name.startswith("NEWSCASTER_"))
+    others = [name for name in _LIBRARY_SETTINGS if name in os.environ]
+    shown = {*_SHOWN, *others}
+    return {name: os.environ[name] if name in shown else "set" for name in (*own, *others)} or {
+        "NEWSCASTER_*": "none is set"
     }
 
 
@@ -95,6 +139,15 @@ def _packages() -> dict[str, Any]:
     missing = [name for name, version in found.items() if version == "missing"]
     error = {"error": f"missing: {', '.join(missing)}. Install newscaster again"} if missing else {}
     return {**found, **error}
+
+
+def _plugins() -> dict[str, Any]:
+    found = {}
+    for name in _PLUGINS:
+        version = _version(name)
+        fits = "" if version in (None, VERSION) else f": install version {VERSION}, the one of newscaster"
+        found[name] = f"{version or 'not installed'}{fits}"
+    return found
 
 
 def _extras() -> dict[str, Any]:

@@ -1,10 +1,23 @@
-"""The number of usable processor cores."""
+"""The processor: its name, and the number of usable cores."""
 
 from __future__ import annotations
 
 import os
+import platform
+from contextlib import suppress
+from pathlib import Path
 
 _limit: int | None = None
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+def processor_name() -> str:
+    """Return the name of the processor, as far as the system tells it; at least its architecture."""
+    with suppress(OSError):
+        for line in _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return f"{line.partition(':')[2].strip()}, {platform.machine()}"
+    return ", ".join(dict.fromkeys(filter(None, (platform.processor(), platform.machine()))))
 
 
 def usable_cores() -> int:

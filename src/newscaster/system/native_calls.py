@@ -57,6 +57,13 @@ def memory_limit_bytes() -> int | None:
     return min((limit for limit in limits if limit != resource.RLIM_INFINITY), default=None)
 
 
+def total_memory_bytes() -> int | None:
+    """Return the memory of this machine, regardless of limits; None on Windows."""
+    if not hasattr(os, "sysconf"):
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def unacknowledged_bytes(socket: int) -> int:
     """Return the bytes in the kernel that the peer of a socket has not acknowledged; 0 on Windows.
 
