@@ -25,7 +25,7 @@ _BEFORE_PHONES = re.compile(
 _AFTER_PHONES = words("""and anytime at between for free from in now on or to today tonight with""")
 _EXCHANGES = {
     **{"NASDAQ": "Nasdaq", "Nasdaq": "Nasdaq", "NYSE": "N.Y.S.E", "AMEX": "Amex", "LSE": "L.S.E"},
-    **{"ASX": "A.S.X", "TSX": "T.S.X", "HKEX": "H.K.E.X", "LON": "London", "EPA": "Paris", "ETR": "Xetra"},
+    **{"ASX": "A.S.X", "TSX": "T.S.X", "HKEX": "H.K.E.X"},
 }
 """Stock exchanges before a colon and a symbol."""
 _VERSIONED = words("""android chrome debian firefox fedora ios java macos python ubuntu version windows""")
@@ -143,7 +143,8 @@ ADDRESSES: tuple[Rule, ...] = (
 TICKERS: tuple[Rule, ...] = (
     rule(
         "l",
-        rf"(?P<exchange>{'|'.join(_EXCHANGES)}):\s?(?P<symbol>[A-Z]{{1,5}}(?:\.[A-Z]{{1,2}})?)(?![\w])",
+        rf"(?P<exchange>{'|'.join(_EXCHANGES)}):\s?"
+        r"(?P<symbol>[A-Z]{1,5}(?:\.[A-Z]{1,2})?(?=\))|[A-Z]{2,5}(?:\.[A-Z]{1,2})?(?=[.,;]?(?:\s[a-z(]|$)))",
         _ticker,
     ),
     rule("s", r"(?P<exchange>(?!))?\$(?P<symbol>[A-Z]{1,5}(?:\.[A-Z]{1,2})?)(?![\w])", _ticker),

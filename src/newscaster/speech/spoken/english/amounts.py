@@ -41,15 +41,15 @@ _DISTANCES = words("""50 60 100 110 200 400 800 1500 1,500 3000 3,000 5000 5,000
 _BEFORE_DISTANCES = words("""the men's women's men’s women’s ran run runs running swam swum over indoor""")
 _SCORES = re.compile(
     r"""\b(?:aggregate|beat|beaten|beats|champions|cup|deuce|defeat|defeated|draw|drawn|drew|goal|goals|
-    half-time|lead|leading|leads|league|led|lose|loses|losing|loss|lost|match|penalties|scored?|series|set|sets|thrashed|tie|
-    tied|tie-?break|trail|trailed|trailing|victory|win|winning|wins|won|v)\b""",
+    half-time|lead|leading|leads|league|led|lose|loses|losing|loss|lost|match|penalties|scored?|series|set|
+    sets|thrashed|tie|tied|tie-?break|trail|trailed|trailing|victory|win|winning|wins|won|v)\b""",
     re.VERBOSE | re.IGNORECASE,
 )
 _VOTES = re.compile(
     r"\b(?:court|house|judges|justices|majority|MPs|senate|vote[ds]?|voting)\b", re.IGNORECASE
 )
 _WICKETS = re.compile(
-    r"\b(?:all out|batted|batting|bowled|chasing|dec|declared|innings|overs?|stumps|tea|wickets?)\b",
+    r"\b(?:all out|batted|batting|bowled|chasing|dec|declared|innings|overs|stumps|tea|wickets?)\b",
     re.IGNORECASE,
 )
 _ODDS = re.compile(r"\b(?:bookies|bookmakers?|odds|priced)\b", re.IGNORECASE)
@@ -133,7 +133,7 @@ def _is_plural(match: re.Match[str]) -> bool:
     if match["gap"] or not amount.isdecimal():
         return False
     is_many = amount in ("10", "100", "1000") and word_after(match) == "of"
-    return is_many or amount == "00" or word_before(match).istitle()
+    return is_many or amount == "00" or word_before(match) in ("Max", "MAX")
 
 
 def _is_metres(match: re.Match[str]) -> bool:

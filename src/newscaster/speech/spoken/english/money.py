@@ -35,12 +35,8 @@ _COUNTRIES = {
 }
 """Before a sign."""
 _SHORT = {
-    **{
-        "Rs": ("rupee", "rupees"),
-        "R$": ("real", "reais"),
-        "Kč": ("koruna", "korunas"),
-        "Tk": ("taka", "taka"),
-    },
+    **{"Rs": ("rupee", "rupees"), "R$": ("real", "reais")},
+    **{"Kč": ("koruna", "korunas"), "Tk": ("taka", "taka")},
 }
 """One and many of currencies that have short names of letters."""
 _CODES = {
@@ -54,22 +50,16 @@ _CODES = {
     **{"NOK": ("Norwegian krone", "Norwegian kroner"), "DKK": ("Danish krone", "Danish kroner")},
     **{"PLN": ("zloty", "zlotys"), "CZK": ("koruna", "korunas"), "HUF": ("forint", "forints")},
     **{"ZAR": ("rand", "rand"), "BRL": ("real", "reais"), "MXN": ("Mexican peso", "Mexican pesos")},
-    **{"AED": ("dirham", "dirhams"), "SAR": ("riyal", "riyals"), "ILS": ("shekel", "shekels")},
+    **{"AED": ("dirham", "dirhams"), "ILS": ("shekel", "shekels")},
     **{"NGN": ("naira", "naira"), "KES": ("Kenyan shilling", "Kenyan shillings"), "THB": ("baht", "baht")},
     **{"UAH": ("hryvnia", "hryvnias"), "IDR": ("rupiah", "rupiah")},
 }
 """One and many of the currencies of ISO 4217 that are in the news."""
 _SCALES = "|".join(sorted(SCALES, key=len, reverse=True))
 _SCALE = rf"(?:[\s-]?(?P<scale>{_SCALES})(?![A-Za-z0-9]))?"
-_EACHES = {
-    **{
-        name: name
-        for name in ("barrel", "day", "gallon", "hour", "litre", "month", "night", "person", "pound")
-    },
-    **{name: name for name in ("share", "ton", "tonne", "week", "year")},
-    **{"yr": "year", "hr": "hour", "wk": "week", "mth": "month"},
-}
+_EACH = "barrel|day|gallon|hour|hr|litre|month|mth|night|person|pound|share|tonne|ton|week|wk|year|yr"
 """What a price or a rate is for, after a slash."""
+_LONG = {"hr": "hour", "mth": "month", "wk": "week", "yr": "year"}
 _MONEY_BEFORE = re.compile(rf"(?:[{''.join(_SIGNS)}](?:\s?{NUMBER}\s?(?:{_SCALES})?)?|[0-9](?:p|c|¢))$")
 
 
@@ -146,7 +136,7 @@ def _pence(match: re.Match[str]) -> str:
 
 
 def _each(match: re.Match[str]) -> str:
-    each = _EACHES[match["each"]]
+    each = _LONG.get(match["each"], match["each"])
     return f"{'an' if each == 'hour' else 'a'} {each}"
 
 
@@ -175,6 +165,6 @@ MONEY: tuple[Rule, ...] = (
     ),
     rule("l", rf"R\s?(?P<amount>{NUMBER})(?:[\s-]?(?P<scale>m|bn|tn|million|billion|trillion)(?!\w))", _rand),
     rule("d", rf"(?P<amount>{NUMBER})(?P<sign>p|c|¢)(?![\w°]|\.m)(?P<each>-an?-)?", _pence),
-    rule("s", rf"/(?P<each>{'|'.join(_EACHES)})(?!\w)", _each),
+    rule("s", rf"/(?P<each>{_EACH})(?!\w)", _each),
     rule("s", rf"/(?P<unit>{UNIT_NAMES})(?![\w/²³])", _each_unit),
 )
