@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -119,6 +121,20 @@ def test_an_audit_without_a_network_says_so(
     said = capsys.readouterr().out
     assert said.startswith("pypi.org cannot be reached (Network is unreachable)")
     assert "make check compares with requirements/advisories.toml" in said
+
+
+def test_a_package_that_is_not_audited_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the option, pip-audit warns and succeeds."""
+    commands: list[list[str]] = []
+
+    def run(command: list[str], *, check: bool) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr("audit.socket.create_connection", lambda *_, **__: io.BytesIO())
+    monkeypatch.setattr("audit.subprocess.run", run)
+    assert audit.online("pip-audit") == 1
+    assert "--strict" in commands[0]
 
 
 def test_the_bill_of_materials(monkeypatch: pytest.MonkeyPatch) -> None:

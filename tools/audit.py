@@ -103,7 +103,7 @@ def offline() -> int:
 
 
 def online(pip_audit: str) -> int:
-    """Ask the database; 1 where it knows a vulnerability, 2 where it cannot be reached."""
+    """Ask the database; 1 where it knows a vulnerability or not the package, 2 where it cannot be reached."""
     try:
         socket.create_connection(_DATABASE, timeout=_REACH_SECONDS).close()
     except OSError as error:
@@ -119,7 +119,16 @@ def online(pip_audit: str) -> int:
         wanted = Path(folder) / "wanted.txt"
         wanted.write_text("".join(f"{name}=={version}\n" for name, version in pins.items()))
         ignored = [word for entry in _table()["open"] for word in ("--ignore-vuln", entry["id"])]
-        command = [pip_audit, "--requirement", str(wanted), "--no-deps", "--disable-pip", *ignored]
+        # strict: a package that the database does not answer about is an error, not a warning
+        command = [
+            pip_audit,
+            "--strict",
+            "--requirement",
+            str(wanted),
+            "--no-deps",
+            "--disable-pip",
+            *ignored,
+        ]
         return subprocess.run(command, check=False).returncode
 
 
