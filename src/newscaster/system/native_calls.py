@@ -59,7 +59,7 @@ def memory_limit_bytes() -> int | None:
 
 def total_memory_bytes() -> int | None:
     """Return the memory of this machine, regardless of limits; None on Windows."""
-    if not hasattr(os, "sysconf"):
+    if sys.platform == "win32":
         return None
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
