@@ -552,7 +552,7 @@ class Live:
         )
 
     def _continued(self, new_stream: Callable[[], MotionStream], read: bool, continues: bool) -> MotionStream:
-        """Return a new stream with the level of the speech before; closed lips start it unless it continues."""
+        """Return a new stream with the level of the speech before; unless it continues, it starts closed."""
         stream = new_stream()
         if not continues:
             stream.start_closed(at_rest=self._number > 0)
