@@ -28,7 +28,7 @@ class Utterance:
     One thread may call `add` and `end` while another one takes shapes and audio.
 
     Args:
-        new_stream: makes the motion stream, at the first shape; it is told whether a text continues.
+        new_stream: makes the motion stream, at the first shape. Its argument: whether a text continues.
         rate: sampling rate of the input, in Hz.
         output_rate: sampling rate of the output, in Hz.
         fps: frames per second.
