@@ -483,7 +483,8 @@ def test_no_motion_is_computed_for_frames_that_are_dropped(
     dropped = [frame.number for frame in late if frame.image is None]
     assert dropped[0] == 30
     assert len(dropped) > 15
-    assert some_windows <= all_windows - len(dropped) // 3  # of two frames each
+    # A window has three frames; those at either end are shown, in part.
+    assert some_windows <= all_windows - (len(dropped) // 3 - 2)
     for ours, theirs in zip(late, plain, strict=True):
         np.testing.assert_array_equal(ours.audio, theirs.audio)
     shown = [number for number, frame in enumerate(late) if frame.image is not None]

@@ -44,7 +44,6 @@ MAX_WINDOWS = 4000
 OF_COPIES = 0.4
 """The fraction of windows with augmented audio."""
 _BATCH = 64
-_Rows = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ def live_windows(
     return clips
 
 
-def _padded(rows: _Rows, end: int, unit: int = 1) -> _Rows:
+def _padded(rows: npt.NDArray[Any], end: int, unit: int = 1) -> npt.NDArray[Any]:
     """Return the LIVE_STEPS * unit rows before ``end``; rows that do not exist are 0."""
     count = LIVE_STEPS * unit
     window = np.zeros((count, *rows.shape[1:]), rows.dtype)
