@@ -20,6 +20,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,16 @@ def knee(dropped: Callable[[int], float], *, most: int = 64) -> int:
     while count < most and dropped(count + 1) <= MAX_DROPPED:
         count += 1
     return count
+
+
+def limit(dropped: Callable[[int], float]) -> float:
+    """Return where the share of dropped frames reaches its maximum, between two numbers of sessions.
+
+    The knee is a whole number, and too coarse to compare machines that serve a few sessions.
+    """
+    served = knee(dropped)
+    before, after = dropped(served) if served else 0.0, dropped(served + 1)
+    return served + (MAX_DROPPED - before) / (after - before)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -361,15 +372,21 @@ def node_command(cores: int, frame_ms: float, spread: float, real: bool) -> None
     node = Node(cores=cores, frame_ms=frame_ms, spread=spread)
     print(f"{cores} cores, {frame_ms:.1f} ms a frame, spread {spread:.2f}")
     for count in range(1, 2 * math.ceil(cores * 1000 * FRAME_SECONDS / frame_ms) + 1):
-        dropped = statistics.mean(simulate_node(node, count, seed=seed) for seed in range(5))
+        dropped = _simulated_node(node, count)
         found = f", measured {100 * measured[count]:.1f} %" if count in measured else ""
         print(f"{count:3d} sessions: {100 * dropped:.1f} % dropped{found}")
         if dropped > 0.2:
             break
-    predicted = knee(lambda count: statistics.mean(simulate_node(node, count, seed=s) for s in range(5)))
-    print(
-        f"knee: {predicted} sessions" + (f", measured {knee(lambda c: measured.get(c, 1.0))}" if real else "")
-    )
+    simulated = partial(_simulated_node, node)
+    print(f"knee: {knee(simulated)} sessions; 1 % is dropped at {limit(simulated):.1f}")
+    if measured:
+        print(f"measured: {knee(measured.__getitem__)}; {limit(measured.__getitem__):.1f}")
+
+
+@cache
+def _simulated_node(node: Node, count: int) -> float:
+    """Return the mean share of dropped frames of some runs."""
+    return statistics.mean(simulate_node(node, count, seed=seed) for seed in range(5))
 
 
 @main.command("fleet")

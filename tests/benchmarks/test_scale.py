@@ -14,6 +14,7 @@ from scale import (
     Rows,
     Traffic,
     knee,
+    limit,
     simulate_batch,
     simulate_fleet,
     simulate_node,
@@ -66,3 +67,8 @@ def test_failures_cost_a_batch_time() -> None:
     took, lost = simulate_batch(often)
     assert lost > 0
     assert took > 2000
+
+
+def test_where_one_in_a_hundred_is_dropped() -> None:
+    assert limit([0.0, 0.0, 0.005, 0.025].__getitem__) == pytest.approx(2.25)
+    assert limit([0.0, 0.04].__getitem__) == pytest.approx(0.25)
