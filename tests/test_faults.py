@@ -611,6 +611,7 @@ def test_what_a_library_makes_of_a_signal(
             raise InputError("the file is damaged") from error
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup lets all its children ignore it
     monkeypatch.setattr("newscaster.cli.commands.cli.main", library)
     with pytest.raises(SystemExit) as raised:
         main()

