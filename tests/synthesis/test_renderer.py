@@ -97,11 +97,13 @@ def test_jobs_are_consumed_no_faster_than_frames(target: Target) -> None:
             taken += 1
             yield job
 
+    before = set(threading.enumerate())
     rendered = renderer(workers=2, batch=2).render(counted())
     next(rendered)
+    assert set(threading.enumerate()) > before
     assert taken <= 2 * (2 + 1) + 2 + JOBS_AHEAD + 1
     rendered.close()
-    assert not any(t.name.startswith("newscaster-") for t in threading.enumerate())
+    assert set(threading.enumerate()) <= before
 
 
 def test_frames_of_blend_weight_zero_are_unchanged(target: Target) -> None:
