@@ -37,6 +37,16 @@ def until(what: Callable[[], Any]) -> Any:
     return found
 
 
+def until_more_is_shown(studio: TestClient, session: str, *, frames: int = 3) -> None:
+    """Wait until a session has shown more frames than it has by now."""
+
+    def shown() -> int:
+        return int(studio.get(f"/v1/sessions/{session}").json()["state"]["shown"])
+
+    goal = shown() + frames
+    until(lambda: shown() >= goal)
+
+
 @contextmanager
 def opening(anchor: Path, keep: Path) -> Iterator[OpenStudio]:
     """A function that opens a studio in this process with limits and settings, and returns its client."""

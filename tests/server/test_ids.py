@@ -15,7 +15,7 @@ from newscaster.server.ids import with_instance
 from newscaster.server.middleware import SecurityMiddleware
 from newscaster.server.recording import Recordings
 from newscaster.server.settings import Limits, Settings
-from studios import ADDRESS, SOCKETS, OpenStudio, until
+from studios import ADDRESS, SOCKETS, OpenStudio, until_more_is_shown
 
 
 def test_ids_begin_with_the_name_of_the_studio(open_studio: OpenStudio, tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_ids_begin_with_the_name_of_the_studio(open_studio: OpenStudio, tmp_path
         assert (name, len(random)) == ("studio-0", random_characters)
     assert studio.get(f"/v1/sessions/{session}").json()["id"] == session
     assert studio.get(f"/v1/sessions/{session.partition('.')[2]}").status_code == 404
-    until(lambda: studio.get(f"/v1/sessions/{session}").json()["state"]["shown"] > 2)
+    until_more_is_shown(studio, session)
     assert studio.post(f"/v1/sessions/{session}/recording/stop").json()["id"] == recording
     assert studio.get(f"/v1/recordings/{recording}").status_code == 200
     assert studio.delete(f"/v1/recordings/{recording}").status_code == 204

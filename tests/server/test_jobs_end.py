@@ -18,7 +18,7 @@ from newscaster.server.anchor_registry import Library
 from newscaster.server.job_process import Work
 from newscaster.server.jobs import JobQueue
 from newscaster.server.settings import Limits
-from studios import OpenStudio, until
+from studios import OpenStudio, until, until_more_is_shown
 
 PATIENCE_SECONDS = 60
 
@@ -140,9 +140,10 @@ def test_deleted_folders_are_created_again(open_studio: OpenStudio, wav: Path, t
     assert studio.post("/v1/check/audio", content=wav.read_bytes()).json() == {"seconds": 1.3}
     job = studio.post("/v1/jobs/audio", content=wav.read_bytes()).json()["id"]
     until(lambda: studio.get(f"/v1/jobs/{job}").json()["state"] == "done")
-    path = f"/v1/sessions/{studio.post('/v1/sessions', json={}).json()['id']}"
+    session = studio.post("/v1/sessions", json={}).json()["id"]
+    path = f"/v1/sessions/{session}"
     assert studio.post(f"{path}/recording").status_code == 201
-    until(lambda: studio.get(path).json()["state"]["shown"] > 3)
+    until_more_is_shown(studio, session)
     assert studio.post(f"{path}/recording/stop").json()["remark"] is None
 
 
