@@ -117,6 +117,17 @@ def _short_phone(match: re.Match[str]) -> str | None:
     return ", ".join(digits(group) for group in match[0].split())
 
 
+def _book_number(match: re.Match[str]) -> str | None:
+    """Read "ISBN 978-3-16-148410-0" digit by digit."""
+    if word_before(match) not in ("ISBN", "ISSN"):
+        return None
+    groups = [
+        " ".join((digits(group.rstrip("X")), *group[len(group.rstrip("X")) :]))
+        for group in match[0].split("-")
+    ]
+    return ", ".join(group.strip() for group in groups)
+
+
 def _version(match: re.Match[str]) -> str:
     words = " point ".join(number_words(part) for part in match["number"].split("."))
     return f"version {words}" if match["v"] else words
@@ -151,6 +162,7 @@ TICKERS: tuple[Rule, ...] = (
     rule("l", r"(?P<exchange>(?!))?(?<=\()(?P<symbol>[A-Z]{1,5}\.[A-Z]{1,2})(?=\))(?<!U\.S)", _ticker),
 )
 PHONES: tuple[Rule, ...] = (
+    rule("d", r"[0-9](?:-?[0-9]){6,12}(?:-?X)?(?![\w-])", _book_number),
     rule(
         "s",
         r"""(?<![\w])\+(?=(?:[\s()-]{0,2}[0-9]){8})[1-9][0-9]{0,3}(?:[\s-]?\(?[0-9]{1,5}\)?){2,6}

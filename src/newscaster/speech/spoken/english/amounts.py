@@ -17,6 +17,7 @@ from newscaster.speech.spoken.english.numbers import (
 )
 from newscaster.speech.spoken.english.rule import (
     Rule,
+    between,
     is_attribute,
     rule,
     text_around,
@@ -33,6 +34,8 @@ _LENGTHS = words(
     relay"""
 )
 """Words after "100m" that make it metres."""
+_BEFORE_LENGTHS = words("""cleared hurled jumped leapt threw vaulted""")
+_DIMENSIONS = re.compile(r"-(?:deep|high|long|old|range|strong|tall|thick|wide)\b")
 _GUNS = words(
     """ammunition bullet bullets cannon film gun guns handgun lens pistol pistols rifle round rounds shells"""
 )
@@ -46,14 +49,22 @@ _SCORES = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _VOTES = re.compile(
-    r"\b(?:court|house|judges|justices|majority|MPs|senate|vote[ds]?|voting)\b", re.IGNORECASE
+    r"\b(?:bill|court|house|judges|justices|majority|motion|MPs|passed|senate|vote[ds]?|voting)\b",
+    re.IGNORECASE,
 )
 _WICKETS = re.compile(
     r"\b(?:all out|batted|batting|bowled|chasing|dec|declared|innings|overs|stumps|tea|wickets?)\b",
     re.IGNORECASE,
 )
+_CALLED = re.compile(
+    r"\b(?:call|called|calling|dial|dialled|dialed|ring|rang|phone)\s(?:[0-9 ,]{1,40}\sor\s)?$", re.IGNORECASE
+)
+"""Before the number that is called; another one may stand between."""
 _ODDS = re.compile(r"\b(?:bookies|bookmakers?|odds|priced)\b", re.IGNORECASE)
 _AFTER_ODDS = words("""chance favourite favourites favorite favorites outsider outsiders shot""")
+_WORK = words("""grind hours job jobs life office shift shifts work worker workers""")
+"""Words after "9-5"."""
+_SCALES = words("""bn m million mn billion thousand tn trillion hundred""")
 _FRACTION_DENOMINATORS = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 20, 32, 64, 100})
 
 
@@ -64,7 +75,7 @@ def _spread(match: re.Match[str]) -> tuple[str, bool]:
     if high is None:
         return words, is_one(low)
     minus = "minus " if match["minus"] else ""
-    return f"{words} to {minus}{_mixed(high)}", False
+    return f"{words} {between(match)} {minus}{_mixed(high)}", False
 
 
 def _mixed(written: str) -> str:
@@ -124,7 +135,9 @@ def _measure(match: re.Match[str]) -> str | None:
         words = "fifteen hundred"
     one, many = UNITS[unit]
     is_calibre = unit == "mm" and word_after(match) in _GUNS
-    return f"{words} {one if single or is_calibre or is_attribute(match) else many}"
+    is_single = single or is_calibre or match["gap"] == "-" or is_attribute(match)
+    is_single = is_single or _DIMENSIONS.match(match.string, match.end()) is not None
+    return f"{words} {one if is_single else many}"
 
 
 def _is_plural(match: re.Match[str]) -> bool:
@@ -139,6 +152,13 @@ def _is_plural(match: re.Match[str]) -> bool:
 def _is_metres(match: re.Match[str]) -> bool:
     """Return whether "m" without a space is metres; otherwise it is million."""
     if word_after(match) in _LENGTHS or _is_converted(match):
+        return True
+    before = word_before(match).lower()
+    if "," in match["amount"]:
+        return True
+    if (before in ("above", "below") and not word_after(match)) or before in _BEFORE_LENGTHS:
+        return True
+    if re.match(r"\sin\s[0-9]{1,2}[:.][0-9]{2}", match.string[match.end() : match.end() + 12]):
         return True
     if match["amount"] in _DISTANCES and word_before(match).lower() in _BEFORE_DISTANCES:
         return True
@@ -182,7 +202,9 @@ def _per(match: re.Match[str]) -> str:
 
 def _feet_inches(match: re.Match[str]) -> str:
     words = f"{number_words(match['feet'])} foot {number_words(match['inches'])}"
-    return words + (" inches" if match["unit"] in ("in", "ins") else "")
+    if match["unit"] not in ("in", "ins"):
+        return words
+    return words + (" inch" if is_attribute(match) or is_one(match["inches"]) else " inches")
 
 
 def _times(match: re.Match[str]) -> str:
@@ -199,14 +221,38 @@ def _slash(match: re.Match[str]) -> str | None:
     after = word_after(match)
     if after in ("star", "stars"):
         return f"{cardinal(top)} out of {cardinal(bottom)}"
-    if match["whole"] is None and (after in _AFTER_ODDS or _ODDS.search(text_around(match))):
-        return f"{cardinal(top)} to {cardinal(bottom)}"
     if match["whole"] is None and (top, bottom) in ((24, 7), (9, 11), (7, 7), (50, 50), (20, 20)):
         return f"{cardinal(top)} {cardinal(bottom)}"
+    if match["whole"] is None and _are_shares(match, top, bottom):
+        return f"{cardinal(top)} {cardinal(bottom)}"
+    if match["whole"] is None and _are_odds(match):
+        return f"{cardinal(top)} to {cardinal(bottom)}"
     if not 0 < top < bottom or not (match["suffix"] or bottom in _FRACTION_DENOMINATORS):
         return None if match["whole"] else f"{cardinal(top)} {cardinal(bottom)}"
     words = fraction(top, bottom)
     return f"{number_words(match['whole'])} and {words}" if match["whole"] else words
+
+
+def _are_shares(match: re.Match[str], first: int, second: int) -> bool:
+    """Return whether two numbers are the parts of a hundred: "a 60-40 split", "the 80/20 rule"."""
+    return first + second == 100 and word_after(match) in ("rule", "split", "share", "chance")
+
+
+def _pressure(match: re.Match[str]) -> str | None:
+    """Read the "120/80" of a blood pressure."""
+    before = match.string[max(0, match.start() - 40) : match.start()]
+    if not re.search(r"\b(?:BP|[Bb]lood pressure)\b", before):
+        return None
+    return f"{number_words(match['top'])} over {number_words(match['bottom'])}"
+
+
+def _inches(match: re.Match[str]) -> str:
+    """Read the inches of a screen, written with a quotation mark."""
+    return f"{number_words(match['amount'])} inch"
+
+
+def _are_odds(match: re.Match[str]) -> bool:
+    return word_after(match) in _AFTER_ODDS or _ODDS.search(text_around(match)) is not None
 
 
 def _mark(match: re.Match[str]) -> str:
@@ -231,10 +277,15 @@ def _vulgar(match: re.Match[str]) -> str:
 def _pair(match: re.Match[str]) -> str:
     """Read two numbers with a hyphen: a score, a vote or a range."""
     first, second = match["first"], match["second"]
-    if "." in first + second:
-        return f"{number_words(first)} to {number_words(second)}"
+    as_range = f"{number_words(first)} {between(match)} {number_words(second)}"
+    if "." in first + second or _are_odds(match):
+        return as_range
     around = text_around(match)
     low, high = int(first.replace(",", "")), int(second.replace(",", ""))
+    if _are_shares(match, low, high):
+        return f"{cardinal(low)} {cardinal(high)}"
+    if (low, high) == (9, 5) and word_after(match) in _WORK:
+        return as_range
     is_score = max(low, high) < 1000 and "," not in first + second
     is_score = is_score and (low >= high or re.fullmatch(r"[a-z]{3,}s", word_after(match)) is None)
     if is_score and low > high and high < 10 and _WICKETS.search(around):
@@ -243,7 +294,7 @@ def _pair(match: re.Match[str]) -> str:
         return f"{cardinal(low)} to {cardinal(high)}"
     if is_score and (low >= high or _SCORES.search(around)):
         return f"{_goals(low, match)} {_goals(high, match)}"
-    return f"{number_words(first)} to {number_words(second)}"
+    return as_range
 
 
 def _goals(count: int, match: re.Match[str]) -> str:
@@ -260,15 +311,20 @@ def _ordinal(match: re.Match[str]) -> str | None:
     return ordinal(number)
 
 
+def _ordinals(match: re.Match[str]) -> str:
+    """Read "13th-15th"."""
+    return f"{ordinal(int(match['first']))} to {ordinal(int(match['last']))}"
+
+
 def _ordinary(match: re.Match[str]) -> str:
     return number_words(match[0])
 
 
 def _emergency(match: re.Match[str]) -> str | None:
     """Read the telephone numbers of emergencies."""
-    before, after = word_before(match).lower(), word_after(match).lower()
-    is_call = before in ("call", "called", "calling", "dial", "dialled", "dialed", "ring", "rang", "phone")
-    return digits(match[0]) if is_call or after in ("call", "calls", "caller", "operator") else None
+    before = match.string[max(0, match.start() - 60) : match.start()]
+    is_call = _CALLED.search(before) or word_after(match).lower() in ("call", "calls", "caller", "operator")
+    return digits(match[0]) if is_call else None
 
 
 def _ratio(match: re.Match[str]) -> str:
@@ -278,10 +334,15 @@ def _ratio(match: re.Match[str]) -> str:
 
 
 def _unit_after_a(match: re.Match[str]) -> str | None:
-    """Read "£5 a kg" and "per MWh"."""
-    unit = match["unit"]
-    is_unit = word_before(match) in ("a", "per") and len(unit) > 1 and unit != "in"
-    return UNITS[unit][0] if is_unit else None
+    """Read "£5 a kg", "per MWh" and "3bn km"."""
+    unit, before = match["unit"], word_before(match).lower()
+    if len(unit) == 1 or unit == "in":
+        return None
+    if before in ("a", "per"):
+        return UNITS[unit][0]
+    is_counted = before.lstrip("0123456789.,") in _SCALES
+    is_counted = is_counted or re.search(r"[0-9]/[0-9]{1,2}\s$", match.string[: match.start()]) is not None
+    return UNITS[unit][1] if is_counted else None
 
 
 def _members(match: re.Match[str]) -> str:
@@ -296,9 +357,17 @@ def _plural_number(match: re.Match[str]) -> str:
     return plural(number_words(match["amount"]))
 
 
-_AMOUNT = rf"(?P<amount>{NUMBER}[½⅓⅔¼¾⅛⅜⅝⅞]?)(?:{_TO}(?P<minus>[-−])?(?P<to>{NUMBER}[½⅓⅔¼¾]?))?"
+_AMOUNT = (
+    rf"(?P<amount>{NUMBER}[½⅓⅔¼¾⅛⅜⅝⅞]?)"
+    rf"(?:(?:%(?=[-–][0-9.,]+%))?{_TO}(?P<minus>[-−])?(?P<to>{NUMBER}[½⅓⅔¼¾]?))?"
+)
 
 AMOUNTS: tuple[Rule, ...] = (
+    rule(
+        "d",
+        r"(?P<first>[0-9]{1,4})(?:st|nd|rd|th)[-–](?P<last>[0-9]{1,4})(?:st|nd|rd|th)(?![\w-])",
+        _ordinals,
+    ),
     rule("d", r"(?P<number>[0-9]{1,3}(?:,[0-9]{3})*|[0-9]{1,9})(?P<suffix>st|nd|rd|th)(?![\w])", _ordinal),
     rule("d", rf"{_AMOUNT}\s?(?P<unit>%|‰|(?:pc|per[ ]?cent|ppts?|pp|bps?)\b)", _percentage),
     rule(
@@ -314,6 +383,7 @@ AMOUNTS: tuple[Rule, ...] = (
         r"(?P<feet>[0-9]{1,2})\s?(?:ft\s?(?P<inches>[0-9]{1,2})\s?(?P<unit>ins?|\")?)(?![\w.])",
         _feet_inches,
     ),
+    rule("d", r"(?P<amount>[0-9]{1,3}\.[0-9]{1,2})\s?[\"″](?![\w])", _inches),
     rule("d", r"(?P<feet>[0-9])['′’](?P<inches>[0-9]{1,2})(?P<unit>[\"″])", _feet_inches),
     rule(
         "d",
@@ -324,7 +394,7 @@ AMOUNTS: tuple[Rule, ...] = (
     rule("d", rf"{_AMOUNT}\s?(?P<unit>{UNIT_NAMES})/(?P<per>{UNIT_NAMES})(?![\w²³])", _per),
     rule(
         "d",
-        rf"{_AMOUNT}(?P<gap>[\s-])?(?P<unit>{UNIT_NAMES}|[Kk]|bn|tn|mn)(?![\w²³'’]|\.[0-9])",
+        rf"{_AMOUNT}(?P<gap>[\s-])?(?P<unit>{UNIT_NAMES}|[Kk]|bn|tn|mn)(?![\w²³'’]|\.[0-9]|\.[a-z]\.)",
         _measure,
     ),
     rule("ds", rf"(?:[0-9]{{1,9}}\s?)?[{''.join(VULGAR_FRACTIONS)}]", _vulgar),
@@ -341,6 +411,7 @@ PAIRS: tuple[Rule, ...] = (
         (?![\w/]|[.,][0-9])""",
         _slash,
     ),
+    rule("d", r"(?P<top>[0-9]{2,3})/(?P<bottom>[0-9]{2,3})(?![\w/]|[.,][0-9])", _pressure),
     rule("d", r"(?P<top>[0-9]{1,3}\.[0-9]{1,2})/(?P<bottom>[0-9]{1,3})(?![\w/]|[.,][0-9])", _mark),
     rule("d", r"(?P<top>[0-9]{3,4})/1(?![\w/]|[.,][0-9])", _odds),
     rule("d", r"[1-9](?:-[1-9]){2,3}(?![\w-]|[.,][0-9])", _formation),

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 
-from newscaster.speech.spoken.english.numbers import cardinal, digits, ordinal, plural, year
+from newscaster.speech.spoken.english.numbers import (
+    cardinal,
+    digits,
+    is_one,
+    number_words,
+    ordinal,
+    plural,
+    year,
+)
 from newscaster.speech.spoken.english.rule import Rule, rule, word_after, word_before, words
 
 MONTHS = """January February March April May June July August September October November December""".split()  # noqa: SIM905
@@ -34,6 +42,7 @@ _BEFORE_SHORT_YEARS = (
     _BEFORE_YEARS | {"spring", "summer", "autumn", "winter"} | {name.lower() for name in _SHORT_MONTHS}
 )
 _BEFORE_SHORT_YEARS |= {name.lower() for name in MONTHS}
+_BEFORE_MONTHS = words("""by early for from in last late mid next of since this to until""")
 _BEFORE_TIMES = words("""after around at before between by from since to until till""")
 _COUNTED = words(
     """buildings cases children civilians companies days deaths dollars employees families fans feet files
@@ -103,6 +112,12 @@ def _short_month(match: re.Match[str]) -> str:
     return _SHORT_MONTHS[match["short"]]
 
 
+def _bare_month(match: re.Match[str]) -> str | None:
+    """Read the "Oct" of "in Oct" and of "(Oct: 3.2%)"."""
+    is_month = word_before(match).lower() in _BEFORE_MONTHS or match.string[: match.start()].endswith("(")
+    return _SHORT_MONTHS[match["short"]] if is_month else None
+
+
 def _date(day: int, month: int, number: int) -> str | None:
     if not (1 <= day <= 31 and 1 <= month <= 12):
         return None
@@ -151,6 +166,18 @@ def _years(match: re.Match[str]) -> str | None:
     if len(last) == 4:
         return f"{year(first)} to {year(end)}"
     return f"{year(first)} to {'oh ' if end % 100 < 10 else ''}{cardinal(end % 100)}"
+
+
+def _financial_year(match: re.Match[str]) -> str:
+    """Read "FY2025/26" and "FY24"."""
+    written = match["year"]
+    words = year(int(written)) if len(written) == 4 else number_words(written)
+    return f"financial year {words}" + (f" {number_words(match['last'])}" if match["last"] else "")
+
+
+def _part_of_year(match: re.Match[str]) -> str:
+    """Read "Q2'25"."""
+    return f"{match['part']} {cardinal(int(match['number']))} {year(2000 + int(match['year']))}"
 
 
 def _year(match: re.Match[str]) -> str | None:
@@ -247,6 +274,23 @@ def _duration(match: re.Match[str]) -> str | None:
     return " ".join(words)
 
 
+def _short_duration(match: re.Match[str]) -> str:
+    """Read "7h 12m", "1hr 5m" and "3m 20s"."""
+    names = (("hours", "hour"), ("minutes", "minute"), ("seconds", "second"))
+    parts = [(match[name], unit) for name, unit in names if match[name] is not None]
+    return " ".join(f"{number_words(n)} {unit}{'' if is_one(n) else 's'}" for n, unit in parts)
+
+
+def _bare_weekday(match: re.Match[str]) -> str | None:
+    """Read the "Mon" of "on Mon"."""
+    return _DAYS[match["day"]] if word_before(match).lower() in ("on", "last", "next") else None
+
+
+def _two_weekdays(match: re.Match[str]) -> str:
+    """Read "Sat & Sun"."""
+    return f"{_DAYS[match['day']]} and {_DAYS[match['last']]}"
+
+
 def _weekday(match: re.Match[str]) -> str:
     last = match["last"]
     return f"{_DAYS[match['day']]} to {_DAYS[last]}" if last else _DAYS[match["day"]]
@@ -270,16 +314,34 @@ DATES: tuple[Rule, ...] = (
     rule("l", rf"{_MONTH}{_TO}(?P<last_month>{_MONTHS})(?![\w])", _months),
     rule("l", rf"{_MONTH}\s{_YEAR}(?![\w-])", _month_year),
     rule("l", rf"(?P<short>{'|'.join(set(_SHORT_MONTHS) - {'May'})})(?:\.(?=\s)|(?=\.$))", _short_month),
+    rule(
+        "l",
+        r"(?P<short>Feb|Apr|Aug|Sept|Oct|Nov|Dec)(?![\w'’.-])",
+        _bare_month,
+    ),
+    rule("l", rf"(?P<day>{_WEEKDAYS})\s?(?P<and>&|and)\s?(?P<last>{_WEEKDAYS})(?!\w|\.\w)", _two_weekdays),
+    rule("l", rf"(?P<day>{_WEEKDAYS})(?P<last>(?!))?(?=\s(?:morning|afternoon|evening|night)\b)", _weekday),
     rule("l", rf"(?P<day>{_WEEKDAYS})\.?{_TO}(?P<last>{_WEEKDAYS})\b(?:\.(?=\s[a-z0-9]))?", _weekday),
     rule("l", rf"(?P<day>{_WEEKDAYS})(?P<last>(?!))?(?:\.(?=\s[A-Z0-9]|,)|(?=,?\s{_A_DATE}))", _weekday),
+    rule("l", rf"(?P<day>{_WEEKDAYS})(?![\w'’-]|\s[A-Z])", _bare_weekday),
     rule("ds", r"['’‘]?(?P<year>[2-9]0|00)s(?![\w])", _decade),
     rule("s", r"['’‘](?P<year>[0-9]{2})(?![\w])", _short_year),
     rule("d", r"(?P<year>[12][0-9]{2}0)['’]?s(?![\w])", _decade),
     rule("l", rf"c\.?\s?{_YEAR}(?![\w])", _circa),
+    rule("l", r"[Cc]a?\.\s?(?=[£$€¥]?[0-9])", lambda match: "circa "),
     rule("d", r"(?P<number>[0-9]{1,4})\s?(?P<era>BCE|BC|AD|CE)\b", _era),
     rule("l", r"(?P<era>AD)\s?(?P<number>[0-9]{1,4})(?![\w])", _era),
 )
+_MINUTES = r"(?P<minutes>[0-9]{1,2})\s?(?:m|mins?)(?![\w])"
 TIMES: tuple[Rule, ...] = (
+    rule(
+        "d", rf"(?P<hours>[0-9]{{1,3}})\s?(?:h|hrs?)\s?{_MINUTES}(?:\s?(?P<seconds>(?!)))?", _short_duration
+    ),
+    rule(
+        "d",
+        r"(?P<hours>(?!))?(?P<minutes>[0-9]{1,2})\s?(?:m|mins?)\s?(?P<seconds>[0-9]{1,2}(?:\.[0-9]{1,3})?)\s?(?:s|secs?)(?![\w])",
+        _short_duration,
+    ),
     rule(
         "d",
         r"(?:(?P<hours>[0-9]{1,2}):)?(?P<minutes>[0-9]{1,2}):(?P<seconds>[0-9]{2})(?:\.(?P<part>[0-9]{1,3}))?(?![\w:])",
@@ -302,6 +364,10 @@ TIMES: tuple[Rule, ...] = (
     ),
 )
 YEARS: tuple[Rule, ...] = (
+    rule(
+        "l", r"FY\s?['’]?(?P<year>20[0-9]{2}|[0-9]{2})(?:[-/](?P<last>[0-9]{2}))?(?![\w/-])", _financial_year
+    ),
+    rule("l", r"(?P<part>[QH])(?P<number>[1-4])\s?['’](?P<year>[0-9]{2})(?![\w])", _part_of_year),
     rule(
         "d",
         r"(?P<year>1[1-9][0-9]{2}|20[0-9]{2})[-–/](?P<last>[0-9]{4}|[0-9]{2})(?![\w]|[-–/.,][0-9])",

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from newscaster.speech.spoken.english.numbers import NUMBER, cardinal, is_one, number_words
-from newscaster.speech.spoken.english.rule import Rule, is_attribute, rule
+from newscaster.speech.spoken.english.rule import Rule, between, is_attribute, rule, text_around, word_before
 from newscaster.speech.spoken.english.units import SCALES, UNIT_NAMES, UNITS
 
 _TO = r"\s?[-–—]\s?"
@@ -55,7 +55,10 @@ _CODES = {
     **{"UAH": ("hryvnia", "hryvnias"), "IDR": ("rupiah", "rupiah")},
 }
 """One and many of the currencies of ISO 4217 that are in the news."""
-_SCALES = "|".join(sorted(SCALES, key=len, reverse=True))
+_LINES = ("480", "720", "1080", "1440", "2160")
+_SCREEN = re.compile(r"\b(?:[248]K|[0-9]+fps|display|HD|pixels?|resolution|screens?|streams?|videos?)\b")
+"""Beside "1080p" that is a number of lines."""
+_SCALES = "|".join(re.escape(scale) for scale in sorted(SCALES, key=len, reverse=True))
 _SCALE = rf"(?:[\s-]?(?P<scale>{_SCALES})(?![A-Za-z0-9]))?"
 _EACH = "barrel|day|gallon|hour|hr|litre|month|mth|night|person|pound|share|tonne|ton|week|wk|year|yr"
 """What a price or a rate is for, after a slash."""
@@ -91,16 +94,20 @@ def _money(match: re.Match[str]) -> str:
     country = f"{_COUNTRIES[match['country']]} " if match["country"] else ""
     one, many = country + one, country + many
     amount, to, scale = match["amount"], match["to"], match["scale"]
-    currency = _Currency(one, one if is_attribute(match) else many, cent, cents)
     each = _joined(match)
+    is_single = is_attribute(match) or (each and word_before(match).lower() in ("a", "an"))
+    currency = _Currency(one, one if is_single else many, cent, cents)
     if scale is None and (to is None or (match["first_scale"] is None and "." in amount + to)):
-        return " to ".join(currency.read(part) for part in (amount, to) if part is not None) + each
+        return (
+            f" {between(match)} ".join(currency.read(part) for part in (amount, to) if part is not None)
+            + each
+        )
     words = number_words(amount)
     if to is not None:
         first = match["first_scale"]
         if first is not None and (scale is None or SCALES[first] != SCALES[scale]):
             words += f" {SCALES[first]}"
-        words = f"{words} to {number_words(to)}"
+        words = f"{words} {between(match)} {number_words(to)}"
     return f"{words} {SCALES[scale]} {currency.many}{each}" if scale else f"{words} {currency.many}{each}"
 
 
@@ -112,7 +119,8 @@ def _joined(match: re.Match[str]) -> str:
 def _amount_of(match: re.Match[str], one: str, many: str) -> str:
     scale = match["scale"]
     words = number_words(match["amount"]) + (f" {SCALES[scale]}" if scale else "")
-    return f"{words} {one if is_one(match['amount']) and not scale else many}"
+    is_single = is_attribute(match) or (is_one(match["amount"]) and not scale)
+    return f"{words} {one if is_single else many}"
 
 
 def _code(match: re.Match[str]) -> str:
@@ -129,10 +137,18 @@ def _rand(match: re.Match[str]) -> str:
     return _amount_of(match, "rand", "rand")
 
 
-def _pence(match: re.Match[str]) -> str:
+def _pence(match: re.Match[str]) -> str | None:
+    if match["amount"] in _LINES and _SCREEN.search(text_around(match)):
+        return f"{number_words(match['amount'])} P"
     count, sign = match["amount"], match["sign"]
     one, many = ("penny", "pence") if sign == "p" else ("cent", "cents")
     return f"{number_words(count)} {one if is_one(count) or is_attribute(match) else many}{_joined(match)}"
+
+
+def _rate(match: re.Match[str]) -> str:
+    """Read "£/$" and "EUR/USD"."""
+    names = {**_SIGNS, **_CODES, "USD": ("dollar",)}
+    return f"{names[match['first']][0]} {names[match['second']][0]}"
 
 
 def _each(match: re.Match[str]) -> str:
@@ -156,6 +172,8 @@ MONEY: tuple[Rule, ...] = (
         (?:(?:[\s-]?(?P<first_scale>{_SCALES}))?{_TO}[{"".join(_SIGNS)}]?(?P<to>{NUMBER}))?{_SCALE}(?P<each>-an?-)?""",
         _money,
     ),
+    rule("s", rf"(?P<first>[{''.join(_SIGNS)}])/(?P<second>[{''.join(_SIGNS)}])(?!\s?[0-9])", _rate),
+    rule("l", rf"(?P<first>{'|'.join(_CODES)})/?(?P<second>{'|'.join(_CODES)})(?![\w])", _rate),
     rule("l", rf"(?P<code>{'|'.join(_CODES)})\s?(?P<amount>{NUMBER}){_SCALE}", _code),
     rule("d", rf"(?P<amount>{NUMBER}){_SCALE}\s?(?P<code>{'|'.join(_CODES)})\b", _code),
     rule(

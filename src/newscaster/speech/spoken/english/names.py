@@ -18,7 +18,9 @@ from newscaster.speech.spoken.english.words import (
     ABBREVIATIONS,
     ACRONYMS,
     AFTER_NAMES,
+    BEFORE_NUMBERS,
     CAPITALISED_WORDS,
+    COUNTED_ONE_BY_ONE,
     INITIALISMS,
     NUMBERED,
     REGNAL,
@@ -85,6 +87,34 @@ def _title(match: re.Match[str]) -> str:
     return TITLES[match["title"]]
 
 
+def _stage_of_match(match: re.Match[str]) -> str:
+    return "half-time" if match["half"] == "H" else "full-time"
+
+
+_POINTS = {"N": "north", "S": "south", "E": "east", "W": "west"}
+_HALVES = words(
+    """Africa African Africans Bank Carolina Dakota Germany Ireland Korea Korean Koreans Macedonia Sudan Timor
+    Virginia Wales Yorkshire"""
+)
+"""Names after "N." and the like."""
+
+
+def _compass(match: re.Match[str]) -> str:
+    """Read "N. Korea" and "NW England"."""
+    names = [_POINTS[point] for point in match["points"]]
+    return "-".join(names) if len(names) > 1 else names[0].capitalize()
+
+
+def _rank(match: re.Match[str]) -> str:
+    """Read the "Maj.-" of "Maj.-Gen."."""
+    return f"{TITLES[match['title']]} "
+
+
+def _vitamins(match: re.Match[str]) -> str:
+    word = "vitamins" if match["many"] else "vitamin"
+    return word.capitalize() if match[0][0] == "V" else word
+
+
 def _after_name(match: re.Match[str]) -> str | None:
     if not word_before(match)[:1].isupper() and not word_before(match)[:1].isdigit():
         return None
@@ -103,8 +133,31 @@ def _pages(match: re.Match[str]) -> str:
     return "pages" if match[0] == "pp." else "page"
 
 
-def _numbers(match: re.Match[str]) -> str:
-    return "numbers" if match[0].startswith("Nos") else "number"
+def _numbers(match: re.Match[str]) -> str | None:
+    if match[0].startswith("no.") and word_before(match).lower() not in COUNTED_ONE_BY_ONE:
+        return None
+    return "numbers" if match[0].lower().startswith("nos") else "number"
+
+
+def _before_number(match: re.Match[str]) -> str:
+    return BEFORE_NUMBERS[match["word"]]
+
+
+_UNITS_OF_ARMIES = {"Bn": "Battalion", "Bde": "Brigade", "Div": "Division"}
+
+
+def _unit_of_army(match: re.Match[str]) -> str:
+    """Read the "Bn." of "2nd Bn."."""
+    return _UNITS_OF_ARMIES[match["word"]] + ("." if _ends_text(match) else "")
+
+
+_AFTER_SCORES = {"pens": "penalties", "pen": "penalties", "agg": "aggregate"}
+
+
+def _after_score(match: re.Match[str]) -> str | None:
+    """Read "4-2 on pens" and "5-5 agg"."""
+    before = match.string[max(0, match.start() - 12) : match.start()]
+    return _AFTER_SCORES[match["word"]] if re.search(r"[0-9][-–][0-9]{1,2}\s(?:on\s)?$", before) else None
 
 
 def _roman(match: re.Match[str]) -> str | None:
@@ -154,13 +207,23 @@ def _is_spelled(word: str) -> bool:
 
 def _is_shouted(match: re.Match[str]) -> bool:
     """Return whether the words around are in capitals, too, as in a headline."""
-    around = match.string[max(0, match.start() - 40) : match.end() + 40]
+    text = match.string
+    around = f"{text[max(0, match.start() - 40) : match.start()]} {text[match.end() : match.end() + 40]}"
     words = [word for word in re.findall(r"[A-Za-z]{4,}", around) if word not in INITIALISMS | ACRONYMS]
     return bool(words) and 2 * sum(word.isupper() for word in words) > len(words)
 
 
 def _special(match: re.Match[str]) -> str:
-    return SPECIAL[match[0]]
+    words = SPECIAL[match["word"]]
+    if match["end"] is None:
+        return words
+    is_spelled = re.fullmatch(r"(?:[A-Z]\.)+[A-Z]", words)
+    return (inflected(words.replace(".", "")) if is_spelled else words) + "'s"
+
+
+def _series(match: re.Match[str]) -> str:
+    """Read "A350-1000"."""
+    return f"{_lettered(match)} {name_number(match['series'])}"
 
 
 def _lettered(match: re.Match[str]) -> str | None:
@@ -224,10 +287,31 @@ _AFTER = r"(?![\w])"
 ABBREVIATED: tuple[Rule, ...] = (
     rule("d", r"(?P<type>7[0-9]7|[0-9]{3})(?:-(?P<series>[0-9]{1,4}))?(?P<plural>s)?(?![\w-])", _aircraft),
     rule("l", r"pp?\.(?=\s?[0-9])", _pages),
-    rule("ld", rf"(?:{_alternatives(SPECIAL)}){_AFTER}(?!['’-])", _special),
+    rule("ld", rf"(?P<word>{_alternatives(SPECIAL)})(?P<end>['’]s)?{_AFTER}(?!['’-])", _special),
+    rule("d", r"(?P<type>7[0-9]7)X(?![\w])", lambda match: f"{digits(match['type'])} X"),
+    rule("l", r"(?P<name>[A-Z]{1,3}[0-9]{2,3})(?P<end>(?!))?-(?P<series>[0-9]{2,4})(?![\w-])", _series),
+    rule("l", r"nr\.?(?=\s[A-Z])", lambda match: "near"),
+    rule("l", r"est\.(?=\s?[-+−£$€0-9])(?!\s?[12][0-9]{3}(?![0-9,.]))", lambda match: "estimated"),
     rule("l", rf"(?:{_alternatives(ABBREVIATIONS)}){_AFTER}(?!['’])", _abbreviation),
     rule("l", rf"(?:{_alternatives(ALONE)}){_AFTER}", _alone),
-    rule("l", r"Nos?\.?(?=\s?[0-9])(?!\.?\s?[0-9.,]{1,12}\s?(?:%|pc|per[ ]cent))", _numbers),
+    rule("l", rf"(?P<word>{_alternatives(BEFORE_NUMBERS)})\.(?=\s?[0-9])", _before_number),
+    rule("l", rf"(?<=(?:st|nd|rd|th)\s)(?P<word>{'|'.join(_UNITS_OF_ARMIES)})\b\.?", _unit_of_army),
+    rule("l", rf"(?P<word>{_alternatives(_AFTER_SCORES)})(?![\w])\.?", _after_score),
+    rule("l", r"[Aa]gg\.?(?=[ ][0-9])", lambda match: "aggregate"),
+    rule("l", r"KO(?=[ ][0-9]{1,2}[:.][0-9]{2})", lambda match: "kick-off"),
+    rule("l", r"(?P<half>[HF])T(?=[ ][0-9]{1,2}[-–][0-9])", _stage_of_match),
+    rule("l", r"bt(?=\s[A-Z])", lambda match: "beat" if word_before(match)[:1].isupper() else None),
+    rule("l", rf"(?P<points>[NSEW])\.(?=\s(?:{'|'.join(_HALVES)})\b)", _compass),
+    rule("l", r"(?P<points>[NS][EW])(?=\s[A-Z][a-z]{2,})", _compass),
+    rule("l", r"(?:Hwy|Rte)(?=\s[0-9])", lambda match: BEFORE_NUMBERS[match[0]]),
+    rule("l", r"s\.(?=\s?[0-9]{1,3}\b.{0,30}\bAct\b)", lambda match: "section"),
+    rule("l", r"No\.(?=\s[A-Z]{1,5}[-/ ]?[0-9])", lambda match: "number"),
+    rule("l", r"[Vv]it(?P<many>s)?\.?(?=\s[A-EK]\b)", _vitamins),
+    rule("l", r"Gen(?=\s[XYZ]\b(?!\.\s?[A-Z]))", lambda match: "Gen"),
+    rule("l", rf"(?P<title>{_alternatives(TITLES)})\.?-(?=(?:Gen|Col|Cdr|Cmdr|Gov)\b)", _rank),
+    rule("l", r"(?P<name>[AM][0-9]{1,3})(?P<end>(?!))?\(M\)", lambda match: f"{_lettered(match)} M"),
+    rule("l", r"[Rr]et\.(?=\))", lambda match: "retired"),
+    rule("l", r"(?:Nos?\.?|nos?\.)(?=\s?[0-9])(?!\.?\s?[0-9.,]{1,12}\s?(?:%|pc|per[ ]cent))", _numbers),
     rule(
         "l", rf"(?P<title>{_alternatives(TITLES)})(?:\.(?=\s?[A-Z])|\.?(?=\s(?:(?:and|&)\s)?[A-Z]))", _title
     ),
@@ -253,6 +337,14 @@ NAMES: tuple[Rule, ...] = (
 SIGNED: tuple[Rule, ...] = (
     rule("s", r"[-−](?=[0-9$£€¥.])(?<![\w)\]][-−])", lambda match: "minus "),
     rule("s", r"\+(?=[0-9$£€¥])(?<![\w)]\+)", lambda match: "plus "),
+    rule("s", r"(?<=[^\W\d_])/(?=[^\W\d_])", lambda match: " "),
+    rule("s", r"(?<=T)/(?=[0-9]{1,2}(?:[.:][0-9]{2})?\s?[ap]\.?m)", lambda match: "or"),
+    rule("s", r"/(?=100\s?km\b)", lambda match: " per "),
+    rule("s", r"/(?<=[0-9][CF]/)(?=[0-9])", lambda match: " or "),
+    rule("s", r"/(?<=[A-Z0-9]/)(?=[A-Z0-9])", lambda match: " "),
+    rule("s", r"[-–](?<=[QH][1-4][-–])(?=[QH][1-4])", lambda match: " to "),
+    rule("s", r"\*(?<=[IV0-9]\*)(?=\s[a-z]|[.,;:)]|$)", lambda match: " star"),
+    rule("s", r"=(?<=\(=)(?=\))", lambda match: "unchanged"),
     rule("s", r"[~≈](?=\s?[0-9$£€])", lambda match: "about "),
     rule("s", r"<(?=\s?[0-9$£€])", lambda match: "less than "),
     rule("s", r">(?=\s?[0-9$£€])", lambda match: "more than "),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from newscaster.speech.spoken.english.rule import Rule, rule
+from newscaster.speech.spoken.english.rule import Rule, rule, words
 
 _CLEAR = {
     **{"Ala": "Alabama", "Ariz": "Arizona", "Calif": "California", "Colo": "Colorado"},
@@ -65,6 +65,19 @@ def _state(match: re.Match[str]) -> str | None:
     return _ABBREVIATED[state] + _stop(match)
 
 
+_UNCLEAR_AFTER_A_COMMA = words("MD OK ME IN OR HI PA MS")
+"""Postal codes that are also degrees or words: "Jane Lee, MD"."""
+
+
+def _postal(match: re.Match[str]) -> str | None:
+    """Read the "MA" of "Boston, MA"."""
+    before = match.string[max(0, match.start() - 40) : match.start()]
+    if match["state"] == "WA" and before.endswith("Perth, "):
+        return "Western Australia"
+    is_state = match["state"] not in _UNCLEAR_AFTER_A_COMMA and re.search(r"[A-Z][a-z][\w'’.-]*,\s$", before)
+    return _POSTAL[match["state"]] if is_state else None
+
+
 PLACES: tuple[Rule, ...] = (
     rule(
         "l",
@@ -72,5 +85,6 @@ PLACES: tuple[Rule, ...] = (
         \.?""",
         _party,
     ),
-    rule("l", rf"(?P<state>{_names(_ABBREVIATED)})\.", _state),
+    rule("l", rf"(?P<state>{_names(_POSTAL)})(?![\w'’.-]*\w)", _postal),
+    rule("l", rf"(?P<state>{_names(_ABBREVIATED)})\.(?![A-Za-z])", _state),
 )

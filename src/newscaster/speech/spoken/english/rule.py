@@ -51,21 +51,27 @@ def text_around(match: re.Match[str]) -> str:
     return match.string[start : match.end() + _CONTEXT_CHARACTERS]
 
 
+def between(match: re.Match[str]) -> str:
+    """Return the word between the ends of a range: "between 5-10" is between five and ten."""
+    return "and" if word_before(match).lower() == "between" else "to"
+
+
 def is_attribute(match: re.Match[str]) -> bool:
     """Return whether an amount describes the noun after it, as in "a $5m fine", and so is singular."""
     following = match.string[match.end() : match.end() + _CONTEXT_CHARACTERS]
-    word = re.match(r"(?:[ ]|-(?!a-))([a-z]+)", following)
-    if word is None or word[1] in _NOT_NOUNS:
+    word = re.match(r"(?:[ ]|-(?!a-))([A-Za-z]+)", following)
+    if word is None or word[1].lower() in _NOT_NOUNS:
         return False
-    return word_before(match).lower() in ("a", "an") or word[1] in _BOUGHT
+    return word_before(match).lower() in ("a", "an") or word[1] in _DESCRIBED
 
 
-_BOUGHT = words(
-    """acquisition bailout bid bill bonus budget contract deal debt deposit donation fine fund grant home
-    house investment lawsuit loan mansion merger package payment payout plan prize programme
-    program project ransom scheme settlement takeover valuation"""
+_DESCRIBED = words(
+    """acquisition bailout bid bill bonus budget capsule capsules contract deal debt deposit donation dose
+    doses fine fund grant gusts home house investment lawsuit loan mansion merger package payment payout
+    pill pills plan prize programme program project ransom scheme settlement tablet tablets takeover
+    valuation winds"""
 )
-"""Nouns that an amount of money before them describes."""
+"""Nouns that an amount before them describes, whatever stands before it."""
 _NOT_NOUNS = words(
     """a above after against ago an and apart as at away because before below but by each every for from if
     in into is it less more of off on or over per since so than that the then to under until up was were

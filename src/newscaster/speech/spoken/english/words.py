@@ -21,7 +21,7 @@ INITIALISMS = _words(
     CSU DM EDF EFL ER FIA GMB GTA ICBM IED IIHF IMO IPL LPG LSD MMA NASDAQ NCA NEU OK PKK PMO PPI RFU
     RNA RPG SSE TGV TFL TUI UKIP UNDP VAR WSJ WTA XL YPG ZDF ARD DPA SCMP NDTV CBC NHK EPL MVP NCAA FSB
     GRU AAIB AARP EBRD EEOC EHRC ICRC IFRC IOPC IRGC KCNA MAIB NASUWT OSCE RAIB SEIU UKRI USAF USDA USGS USMCA
-    USPS USTR MOD MRSA NGOS RPI SAGE SFO SNCF UUP WADA XR"""
+    USPS USTR UNSC UNGA UKSC EWCA EWHC MOD MRSA NGOS RPI SAGE SFO SNCF UUP WADA XR"""
 ) - _words(
     "FEMALE ICE IT US SAGE BAFTA NASDAQ ISIS UKIP WADA TFL FTSE OK HR APIs PMQS NGOS PHD LA ID"
 ) | _words("US LA ID HR OK")
@@ -57,7 +57,7 @@ SPECIAL = {
     **{"AT&T": "A.T and T", "eBay": "eBay", "ICE": "ice", "Ofcom": "Ofcom", "COP": "cop"},
     **{"plc": "P.L.C", "PLC": "P.L.C", "24-7": "twenty-four seven", "CO2": "C.O two", "CO₂": "C.O two"},
     **{"Nikkei 225": "Nikkei two two five"},
-    **{"mRNA": "M.R.N.A", "pH": "P.H", "SARS-CoV-2": "Sars cov two"},
+    **{"MAX": "Max", "mRNA": "M.R.N.A", "pH": "P.H", "SARS-CoV-2": "Sars cov two"},
 }
 """Forms with a reading of their own."""
 TITLES = {
@@ -114,7 +114,14 @@ AFTER_NAMES = {
         "Corp": "Corporation",
         "Co": "Company",
     },
-    **{"Ltd": "Limited", "Bros": "Brothers", "Univ": "University", "Dept": "Department", "Hwy": "Highway"},
+    **{
+        "Ltd": "Limited",
+        "Div": "Division",
+        "Bros": "Brothers",
+        "Univ": "University",
+        "Dept": "Department",
+        "Hwy": "Highway",
+    },
     **{
         "Pl": "Place",
         "Cres": "Crescent",
@@ -139,6 +146,7 @@ ABBREVIATIONS = {
     **{"incl.": "including", "avg.": "average", "a.k.a.": "also known as", "aka": "also known as"},
     **{
         "Rt Hon": "Right Honourable",
+        "Rt Hon.": "Right Honourable",
         "Rt. Hon.": "Right Honourable",
         "Ph.D.": "P.H.D",
         "min.": "minimum",
@@ -152,6 +160,14 @@ ABBREVIATIONS = {
         "Int'l": "International",
         "Nat'l": "National",
         "ext.": "extension",
+        "a.e.t.": "after extra time",
+        "Snr.": "Senior",
+        "Snr": "Senior",
+        "wk": "week",
+        "wks": "weeks",
+        "aet": "after extra time",
+        "Temps.": "Temperatures",
+        "temps.": "temperatures",
     },
     **{
         "and/or": "and or",
@@ -162,7 +178,34 @@ ABBREVIATIONS = {
         "24/7": "twenty-four seven",
     },
 }
+ABBREVIATIONS |= {
+    short[0].upper() + short[1:]: long[0].upper() + long[1:]
+    for short, long in ABBREVIATIONS.items()
+    if short[0].islower() and short in ("approx", "approx.", "avg.", "est.", "etc.", "incl.")
+}
 """Abbreviations with words in their place."""
+BEFORE_NUMBERS = {
+    **{"Art": "Article", "Arts": "Articles", "Vol": "Volume", "Vols": "Volumes", "Fig": "Figure"},
+    **{"Figs": "Figures", "Para": "Paragraph", "Pop": "Population", "Ep": "Episode", "Cl": "Clause"},
+    **{"Rte": "Route", "Hwy": "Highway", "Apt": "Apartment", "Bldg": "Building", "Fl": "Floor"},
+    **{
+        "Ch": "Chapter",
+        "ch": "chapter",
+        "Cat": "Category",
+        "Reg": "Regulation",
+        "Res": "Resolution",
+        "Ver": "Version",
+        "ver": "version",
+    },
+    **{"vol": "volume", "fig": "figure", "para": "paragraph", "pop": "population", "art": "article"},
+    **{"Lat": "Latitude", "lat": "latitude", "Long": "Longitude", "long": "longitude"},
+}
+"""With a full stop, before a number."""
+COUNTED_ONE_BY_ONE = _words(
+    """a apartment bus currently flat flight gate house platform ranked room route seed seeded the train tram
+    world's world’s"""
+)
+"""Words before "no. 7" that make it a number. Otherwise, "no" may end a sentence."""
 REGNAL = _words(
     """Abdullah Albert Alexander Alfonso Benedict Boniface Carl Carlos Catherine Charles Christian Clement
     Constantine Edward Elizabeth Emmanuel Ferdinand Francis Frederick George Gregory Gustaf Harald Haakon
@@ -204,6 +247,6 @@ SIGNS = {
         "@": "at",
     },
     **{"№": "number", "‰": "per mille", "√": "square root of", "∞": "infinity", "¢": "cents", "€": "euros"},
-    **{"£": "pounds", "$": "dollars", "¥": "yen", "#": "hash"},
+    **{"²": "squared", "³": "cubed", "£": "pounds", "$": "dollars", "¥": "yen", "#": "hash"},
 }
 """Signs that stand alone."""
