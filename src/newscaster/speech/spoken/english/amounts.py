@@ -223,7 +223,7 @@ def _slash(match: re.Match[str]) -> str | None:
         return f"{cardinal(top)} out of {cardinal(bottom)}"
     if match["whole"] is None and (top, bottom) in ((24, 7), (9, 11), (7, 7), (50, 50), (20, 20)):
         return f"{cardinal(top)} {cardinal(bottom)}"
-    if match["whole"] is None and _are_shares(match, top, bottom):
+    if match["whole"] is None and _are_percentages(match, top, bottom):
         return f"{cardinal(top)} {cardinal(bottom)}"
     if match["whole"] is None and _are_odds(match):
         return f"{cardinal(top)} to {cardinal(bottom)}"
@@ -233,7 +233,7 @@ def _slash(match: re.Match[str]) -> str | None:
     return f"{number_words(match['whole'])} and {words}" if match["whole"] else words
 
 
-def _are_shares(match: re.Match[str], first: int, second: int) -> bool:
+def _are_percentages(match: re.Match[str], first: int, second: int) -> bool:
     """Return whether two numbers are the parts of a hundred: "a 60-40 split", "the 80/20 rule"."""
     return first + second == 100 and word_after(match) in ("rule", "split", "share", "chance")
 
@@ -282,7 +282,7 @@ def _pair(match: re.Match[str]) -> str:
         return as_range
     around = text_around(match)
     low, high = int(first.replace(",", "")), int(second.replace(",", ""))
-    if _are_shares(match, low, high):
+    if _are_percentages(match, low, high):
         return f"{cardinal(low)} {cardinal(high)}"
     if (low, high) == (9, 5) and word_after(match) in _WORK:
         return as_range

@@ -87,7 +87,7 @@ def _title(match: re.Match[str]) -> str:
     return TITLES[match["title"]]
 
 
-def _stage_of_match(match: re.Match[str]) -> str:
+def _half_of_match(match: re.Match[str]) -> str:
     return "half-time" if match["half"] == "H" else "full-time"
 
 
@@ -299,7 +299,7 @@ ABBREVIATED: tuple[Rule, ...] = (
     rule("l", rf"(?P<word>{_alternatives(_AFTER_SCORES)})(?![\w])\.?", _after_score),
     rule("l", r"[Aa]gg\.?(?=[ ][0-9])", lambda match: "aggregate"),
     rule("l", r"KO(?=[ ][0-9]{1,2}[:.][0-9]{2})", lambda match: "kick-off"),
-    rule("l", r"(?P<half>[HF])T(?=[ ][0-9]{1,2}[-–][0-9])", _stage_of_match),
+    rule("l", r"(?P<half>[HF])T(?=[ ][0-9]{1,2}[-–][0-9])", _half_of_match),
     rule("l", r"bt(?=\s[A-Z])", lambda match: "beat" if word_before(match)[:1].isupper() else None),
     rule("l", rf"(?P<points>[NSEW])\.(?=\s(?:{'|'.join(_HALVES)})\b)", _compass),
     rule("l", r"(?P<points>[NS][EW])(?=\s[A-Z][a-z]{2,})", _compass),
