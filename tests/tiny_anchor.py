@@ -26,8 +26,9 @@ from newscaster.face.topology import (
 from newscaster.formats.anchor import AnchorFace, write_anchor
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.matting import Matte
+from newscaster.matting.moved import MovedImage, encode_moved
 from newscaster.matting.planes import FrameMatte
-from newscaster.matting.store import MatteWriter
+from newscaster.matting.store import MatteStore, MatteWriter
 from newscaster.media import YuvFrame
 from newscaster.media.color import ColourTags, FromRgb
 from newscaster.speech.encoder import packaged_encoder
@@ -116,6 +117,23 @@ def tiny_matte(frames: int, size: tuple[int, int]) -> bytes:
         for image in images(frames, size):
             frame = YuvFrame(FromRgb(ColourTags.for_height(height))(image), size)
             writer.add(FrameMatte.of(Matte(alpha, image, True), frame))
+    return buffer.getvalue()
+
+
+def tiny_moved_matte(frames: int = 10, size: tuple[int, int] = (96, 80)) -> bytes:
+    """A stored matte: the rectangle of the first frame, moved to and fro."""
+    width, height = size
+    columns, rows = np.linspace(0, width, 7).astype(np.int64), np.linspace(0, height, 6).astype(np.int64)
+    places = np.stack(np.meshgrid(columns, rows), axis=-1).astype(np.float64)
+    grids = np.stack([places] * frames)
+    grids[:, 1:-1, 1:-1, 0] += 2 * np.sin(np.arange(frames))[:, None, None]
+    grids[:, 1:-1, 1:-1, 1] += np.cos(np.arange(frames))[:, None, None]
+    matte = MatteStore(tiny_matte(1, size)).frame(0)
+    image, coefficients = MovedImage.of(matte, grids, columns, rows)
+    buffer = io.BytesIO()
+    with MatteWriter(buffer, size=size, image=encode_moved(image)) as writer:
+        for row in coefficients:
+            writer.add_moved(row)
     return buffer.getvalue()
 
 

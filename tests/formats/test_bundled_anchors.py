@@ -9,6 +9,7 @@ from newscaster.errors import AnchorError
 from newscaster.formats import bundled_anchors
 from newscaster.formats.anchor import AnchorFile
 from newscaster.formats.bundled_anchors import anchor_path, is_bundled
+from newscaster.synthesis import target_matte
 from tiny_anchor import write_tiny_anchor
 
 
@@ -37,3 +38,17 @@ def test_an_installation_without_the_bundled_anchor(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(bundled_anchors, "__file__", str(tmp_path / "formats" / "bundled_anchors.py"))
     with pytest.raises(AnchorError, match=r"lacks the bundled anchor \('.*grid-s4\.anchor'\)"):
         bundled_anchors.bundled_anchor()
+
+
+def test_the_default_anchor_stores_its_matte(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A background starts at once."""
+    monkeypatch.setattr(target_matte, "matte_clip", None)
+    anchor = newscaster.open(bundled_anchors.BUNDLED, workers=1)
+    mattes = anchor._loaded.matte.load()
+    for index in (0, len(mattes) // 2, len(mattes) - 1):
+        luma = mattes.frame(index).luma
+        assert luma is not None
+        alpha = luma.full_alpha()
+        x, y = anchor.target.landmarks[index, :, :2].mean(axis=0).astype(int)
+        assert (alpha[y - 9 : y + 9, x - 9 : x + 9] == 255).all()
+        assert (alpha[:9, :9] == 0).all()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from av.video.frame import VideoFrame
 
 from fuzz.scripts import Script, changed, drawn, rezipped, zip_step, zipped
 from making_media import moving_pattern
@@ -27,12 +28,13 @@ from newscaster.errors import InputError
 from newscaster.formats.anchor import MOTION, TARGET, AnchorFile
 from newscaster.formats.dataset import Dataset
 from newscaster.inference import Session
+from newscaster.matting.store import MatteStore
 from newscaster.provenance import find_credentials, verify
 from newscaster.safety.readers import read_json
 from newscaster.synthesis.anchor import Anchor
 from signing import signed
 from small_dataset import write_take
-from tiny_anchor import CONTEXT_STEPS, speech_like, write_tiny_anchor
+from tiny_anchor import CONTEXT_STEPS, speech_like, tiny_moved_matte, write_tiny_anchor
 
 _CREATED = "2026-01-01T00:00:00+00:00"
 
@@ -162,6 +164,24 @@ def _target(folder: Path) -> Target:
     return Target(lambda rng, known: drawn(rng, ["stage.mp4"], known), use)
 
 
+def _matte(folder: Path) -> Target:
+    sound = tiny_moved_matte()
+
+    def use(script: Script) -> None:
+        data = sound
+        for step in script:
+            data = changed(data, step)
+        try:
+            store = MatteStore(data)
+            for index in (0, len(store) - 1):
+                image = media.YuvFrame(VideoFrame(*store.size, "yuv420p"))
+                store.frame(index).composite(image, (16, 128, 128))
+        except ValueError as error:
+            raise InputError(f"matte.bin: {error}") from error
+
+    return Target(lambda rng, known: drawn(rng, ["matte.bin"], known), use)
+
+
 def _manifest(folder: Path) -> Target:
     plain = folder / "plain.mp4"
     media.write_video(plain, moving_pattern(5, width=64, height=48), fps=Fraction(25), audio=None)
@@ -223,6 +243,7 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "take": _take,
     "network": _network,
     "stage": _target,
+    "matte": _matte,
     "manifest": _manifest,
     "consent": _consent,
     "wrong": _wrong,

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from newscaster.errors import InputError
+from newscaster.matting.store import MatteStore
 from newscaster.media import read_frames
 from newscaster.still import HeadMotion, StillTarget, find_face
 from newscaster.still.layers import _near, push_pull
@@ -209,3 +210,24 @@ def test_the_mesh_finds_a_real_face_where_its_landmarks_are(data_folder: Path) -
         error = tracked(number) - tracked(0)
         assert np.abs(error.mean(axis=0)).max() < 0.7
         assert np.median(np.linalg.norm(error, axis=1)) < 1.3  # the mesh's own noise in frames of 512 pixels
+
+
+def test_the_stored_matte_is_that_of_the_frames() -> None:
+    """Alpha as the frames are composited with it; in a tenth of the bytes of one matte per frame."""
+    image, landmarks = photograph()
+    still = StillTarget(image, landmarks, moved(EXTREMES, breath=np.linspace(0, 1, len(EXTREMES))))
+    data = still.matte()
+    assert data is not None
+    store = MatteStore(data)
+    assert (len(store), store.size) == (len(EXTREMES), (540, 432))
+    for number in range(len(EXTREMES)):
+        luma = store.frame(number).luma
+        assert luma is not None
+        difference = np.abs(luma.full_alpha().astype(int) - still.alpha(number))
+        assert difference.max() <= 6, number
+        assert difference.mean() < 0.05, number
+
+
+def test_without_a_person_there_is_no_matte() -> None:
+    """Also if the caller gives alpha: the person's own colours are unknown."""
+    assert target(HeadMotion.rest(1)).matte() is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +19,13 @@ from newscaster.face.head_pose import Head
 from newscaster.formats.anchor import MATTE, TARGET, AnchorFile
 from newscaster.formats.bundled_anchors import BUNDLED
 from newscaster.formats.named_clips import ClipTimes, NamedClip
+from newscaster.matting.store import MatteStore
 from newscaster.media import TargetVideo
 from newscaster.prepare import video_track
 from newscaster.prepare.video_track import VideoTrack, WantedPerson
 from newscaster.synthesis import clip_editing, target_frames
 from newscaster.synthesis.clip_editing import anchor_clips, append_clips, edit_clips, track_clips
-from tiny_anchor import images, tiny_face, tiny_matte, write_tiny_anchor
+from tiny_anchor import images, tiny_face, tiny_matte, tiny_moved_matte, write_tiny_anchor
 
 SIZE = (96, 80)
 
@@ -200,6 +202,34 @@ def test_a_stored_matte_covers_the_clip(
     assert newscaster.open(path)._loaded.matte.load() is not None
     edit_clips(path, remove=["nod"])
     assert AnchorFile(path).read(MATTE) == tiny_matte(30, SIZE)
+
+
+def test_only_the_frames_of_a_clip_are_matted(
+    tmp_path: Path, footage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The matte of a photograph stays as small as it is."""
+    matte = tiny_moved_matte(30, SIZE)
+    path = write_tiny_anchor(
+        tmp_path / "matte.anchor", frames=30, matte=matte, person=Head.fit(talking(60)), target_loops=True
+    )
+    calls = []
+
+    def video_matte(video: TargetVideo, landmarks: np.ndarray, **options: Any) -> bytes:
+        calls.append((len(landmarks), options["first"], options["segment"].tolist()))
+        return tiny_matte(len(landmarks), SIZE)
+
+    monkeypatch.setattr(target_frames, "video_matte", video_matte)
+    append_clips(path, tracked(monkeypatch, footage, "nod=0-0.4"))
+    assert calls == [(10, 30, [1] * 10)]
+    store = newscaster.open(path)._loaded.matte.load()
+    assert len(store) == 40
+    before = MatteStore(matte).frame(7).luma
+    after = store.frame(7).luma
+    assert before is not None
+    assert after is not None
+    assert np.array_equal(after.full_alpha(), before.full_alpha())
+    edit_clips(path, remove=["nod"])
+    assert AnchorFile(path).read(MATTE) == matte
 
 
 @pytest.mark.parametrize(

@@ -19,15 +19,18 @@ from newscaster.face.head_pose import Head, Poses
 from newscaster.face.mouth_basis import MouthBasis, closed_shape, mouth_shapes, opening
 from newscaster.face.references import References
 from newscaster.face.topology import INNER_LIPS, MOUTH, OUTER_LIPS
-from newscaster.formats.anchor import AnchorFile
+from newscaster.formats.anchor import MATTE, AnchorFile
+from newscaster.media import read_frames
 from newscaster.prepare.clips import is_photo
 from newscaster.speech.stress import stressed_times
 from newscaster.still.head_motion import HeadMotion
 from newscaster.still.target import StillTarget
+from newscaster.synthesis import target_matte
 from newscaster.synthesis.base_motion import base_motion
 from newscaster.synthesis.nods import NodOrder
+from newscaster.synthesis.options import Style
 from newscaster.synthesis.photo_anchor import KnownFace, write_photo_anchor
-from tiny_anchor import speech_like
+from tiny_anchor import speech_like, tiny_moved_matte
 
 SIZE = (240, 260)
 SCALE = 80.0
@@ -87,6 +90,20 @@ def test_the_anchor_says_what_it_is(made: Path) -> None:
     assert info.training == {"photographs": 1}
     assert info.attribution == ("by hand",)
     assert info.consent_record is not None
+
+
+def test_the_matte_of_a_photograph_is_stored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A background needs no matting then, and a clip that is appended gets its own."""
+    monkeypatch.setattr(StillTarget, "matte", lambda _: tiny_moved_matte(FRAMES, SIZE))
+    monkeypatch.setattr(target_matte, "matte_clip", None)
+    path = write_photo_anchor(
+        still(), tmp_path / "x.anchor", name="Drawn", fps=Fraction(25), consent=Consent.of("drawn by a test")
+    )
+    assert AnchorFile(path).read(MATTE) == tiny_moved_matte(FRAMES, SIZE)
+    anchor = newscaster.open(path, workers=1)
+    anchor.speak(speech_like(0.4), tmp_path / "x.mp4", style=Style(background="green"))
+    corner = next(read_frames(tmp_path / "x.mp4"))[:9, :9].mean(axis=(0, 1))
+    assert corner == pytest.approx((0, 255, 0), abs=12)
 
 
 def test_it_speaks_and_only_the_mouth_moves(made: Path) -> None:

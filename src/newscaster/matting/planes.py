@@ -211,7 +211,7 @@ class FrameMatte:
         luma = colour.reshape(-1, 3)[edge] @ matrix[0, :3] + matrix[0, 3]
         difference = np.rint(luma).astype(np.int16) - planes[0].reshape(-1)[edge]
         y = _plane(alpha, edge, difference[None])
-        half = _half_alpha(alpha)
+        half = half_alpha(alpha)
         half_edge = np.flatnonzero((half > 0) & (half < 255))
         chroma = _chroma(alpha, colour, half_edge, matrix[1:])
         differences = np.stack(
@@ -317,7 +317,7 @@ def _nothing(size: Size, count: int) -> PlaneMatte:
     )
 
 
-def _half_alpha(alpha: ImageU8) -> ImageU8:
+def half_alpha(alpha: ImageU8) -> ImageU8:
     """Return alpha (h, w) of the chroma samples of (H, W): the weighted mean of 3 x 2 pixels, rounded.
 
     It is 255 only if every pixel is inside, and 0 only if every one is outside.

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from newscaster.still.sampling import bilinear, doubled
+from newscaster.media.doubling import bilinear, doubled
 from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, ArrayI64, ImageU8, Landmarks
 
 MIN_OPENING = 0.13

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from newscaster.media.doubling import doubled
 from newscaster.still.eyelids import Patch
-from newscaster.still.sampling import doubled
 from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayI64, ImageU8
 
 _MARGIN_IOD = 0.035
@@ -48,6 +48,8 @@ class Layers:
 
     def __init__(self, photo: ImageU8, alpha: ImageU8, *, iod: float) -> None:
         alpha = np.where(alpha >= _OPAQUE, 255, np.where(alpha <= _CLEAR, 0, alpha)).astype(np.uint8)
+        self.photo_alpha: ImageU8 = alpha
+        """(H, W): of the photograph; almost 0 and almost 255 are 0 and 255."""
         self.background: ImageU8 = _filled(photo, alpha, margin=max(2, round(_MARGIN_IOD * iod)))
         """(H, W, 3): the photograph's own around the person, filled in behind them."""
         self._photo = photo

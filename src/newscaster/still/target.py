@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -17,7 +18,12 @@ from newscaster.errors import InputError
 from newscaster.face.head_pose import Head, Poses
 from newscaster.face.mouth_basis import with_level_lips
 from newscaster.face.topology import LANDMARKS
-from newscaster.matting import PersonMatte
+from newscaster.matting import Matte, PersonMatte
+from newscaster.matting.moved import MovedImage, encode_moved
+from newscaster.matting.planes import FrameMatte
+from newscaster.matting.store import MatteWriter
+from newscaster.media import YuvFrame
+from newscaster.media.color import ColourTags, FromRgb
 from newscaster.still.eyelids import Eyes
 from newscaster.still.head_motion import HeadMotion
 from newscaster.still.layers import Layers
@@ -57,6 +63,8 @@ class StillTarget:
         self._eyes = Eyes(photo, landmarks, iod=self._flow.iod)
         if not self._eyes.can_blink and motion.closure.any():
             self.notes.append("the eyes are hardly open in the photograph, so they do not blink")
+        self._found: Matte | None = None
+        """Of the photograph, if matting found the person."""
         self._layers = Layers(photo, self._matte(alpha), iod=self._flow.iod)
         self.motion = self._within_limits(motion)
         """As given, or less if the flow would fold."""
@@ -77,6 +85,26 @@ class StillTarget:
     def alpha(self, number: int) -> ImageU8:
         """Return the person's alpha in frame `number`, (H, W) uint8."""
         return self._layers.alpha(self._flow.grid(self._move(number)), self._flow.columns, self._flow.rows)
+
+    def matte(self) -> bytes | None:
+        """Return the matte of all frames, as an anchor stores it: that of the photograph, moved.
+
+        None: matting found no person, or the motion is too complex.
+        """
+        if self._found is None:
+            return None
+        photo = YuvFrame(FromRgb(ColourTags.for_height(self.photo.shape[0]))(self.photo))
+        image = FrameMatte.of(replace(self._found, alpha=self._layers.photo_alpha), photo)
+        grids = np.stack([self._flow.grid(self._move(number)) for number in range(len(self))])
+        try:
+            moved, coefficients = MovedImage.of(image, grids, self._flow.columns, self._flow.rows)
+        except ValueError:
+            return None
+        buffer = io.BytesIO()
+        with MatteWriter(buffer, size=photo.padded_size, image=encode_moved(moved)) as writer:
+            for row in coefficients:
+                writer.add_moved(row)
+        return buffer.getvalue()
 
     @cached_property
     def landmarks(self) -> Landmarks:
@@ -118,7 +146,9 @@ class StillTarget:
         left, top = map(float, low)
         right, bottom = map(float, high)
         matte = PersonMatte().push(self.photo, face=(left, top, right, bottom))
-        if not matte.found:
+        if matte.found:
+            self._found = matte
+        else:
             self.notes.append(
                 "no person was found around the face, so the background near the head moves along"
             )

@@ -189,6 +189,7 @@ def write_photo_anchor(
             motion=in_half(base_motion_network()),
             renderer=base_renderer_weights(),
             target=video,
+            matte=still.matte(),
             speech_encoder=None if reuse_encoder or not motion.features.needs_encoder else encoder,
             references=copied.result(),
         )

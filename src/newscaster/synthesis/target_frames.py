@@ -27,7 +27,7 @@ from newscaster.formats.anchor import (
 )
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.formats.named_clips import ClipTimes, NamedClip
-from newscaster.matting.store import without_frames
+from newscaster.matting.store import joined, without_frames
 from newscaster.media import (
     TargetVideo,
     atomic_write,
@@ -120,8 +120,16 @@ class TargetFrames:
         face = replace(face, thumbnails=_thumbnails(video, face))
         info, matte = replace(self.info, clips=tuple(clips), target_frames=count), self.matte
         if matte is not None:
-            target = TargetVideo(video, name=TARGET)
-            matte = video_matte(target, face.landmarks, size=info.size, segment=face.segment)
+            added = slice(self.info.target_frames, count)
+            target, segment = TargetVideo(video, name=TARGET), face.segment
+            new = video_matte(
+                target,
+                face.landmarks[added],
+                size=info.size,
+                first=added.start,
+                segment=None if segment is None else segment[added],
+            )
+            matte = joined(matte, new)
         return TargetFrames(info=info, face=face, video=video, matte=matte)
 
     def write(self, file: AnchorFile) -> None:

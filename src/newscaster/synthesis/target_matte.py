@@ -74,23 +74,25 @@ def video_matte(
     landmarks: ArrayF32,
     *,
     size: tuple[int, int],
+    first: int = 0,
     segment: ArrayI64 | None = None,
     loops: bool = False,
     progress: FrameProgress | None = None,
 ) -> bytes:
-    """Return the matte of a target video, as an anchor stores it.
+    """Return the matte of a target video, or of its end, as an anchor stores it.
 
     Args:
         video: the target.
         landmarks: as for :func:`write_target_matte`; see there for the other arguments.
         size: width and height of the frames as shown.
+        first: frame of the first landmarks.
         segment: the segments.
         loops: whether it loops.
         progress: of the frames.
     """
 
     def image(index: int) -> YuvFrame:
-        frame = video.image(index)
+        frame = video.image(first + index)
         frame.size = size
         return frame
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from newscaster.still.sampling import bilinear, doubled
+from newscaster.media.doubling import bilinear, doubled
 
 
 def gains(cycles: float) -> np.ndarray:
