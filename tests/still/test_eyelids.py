@@ -133,3 +133,35 @@ def test_a_blink_of_the_bundled_anchor_is_seen_as_one() -> None:
     seen = FaceMesh().find([(target.frame(1), FaceRoi.of_landmarks(landmarks))])[0][0]
     assert opening(seen) < 0.6 * opening(landmarks)
     assert opening(target.landmarks[1]) < 0.3 * opening(landmarks)
+
+
+def darkest_row(image: np.ndarray, column: int, rows: slice) -> int:
+    """Return the darkest row of a column."""
+    return int(image[rows, column].sum(axis=1).argmin()) + rows.start
+
+
+@pytest.mark.parametrize("slope", [0.5, 1.0])
+def test_a_lash_line_beyond_the_outer_corner_closes_with_the_lid(slope: float) -> None:
+    image, landmarks = drawn()
+    y, x = np.mgrid[:240, :360] + 0.5
+    for outwards, corner in ((-1, 75.0), (1, 285.0)):
+        beyond = outwards * (x - corner)
+        image[(beyond > -1) & (beyond < 16) & (np.abs(y - 120 - slope * beyond) < 2)] = (70, 40, 30)
+    eyes = Eyes(image, landmarks, iod=IOD)
+    closed = changed(image, eyes, 1.0)
+    for outwards, corner in ((-1, 75), (1, 285)):
+        at = corner + 4 * outwards
+        before, after = (darkest_row(frame, at, slice(105, 150)) for frame in (image, closed))
+        assert after - before >= 0.3 * 12 * slope  # of the 12 pixels that are left to its end, the chord
+        end = corner + 20 * outwards
+        assert (closed[:, end] == image[:, end]).all()
+    # Towards the nose nothing is traced.
+    inner = changed(image, eyes, 1.0)[:, 147:213]
+    assert (inner == image[:, 147:213]).all()
+
+
+def test_plain_skin_beyond_the_corner_does_not_move() -> None:
+    image, landmarks = drawn()
+    closed = changed(image, Eyes(image, landmarks, iod=IOD), 1.0)
+    beyond = np.r_[0:74, 146:214, 286:360]
+    assert (closed[:, beyond] == image[:, beyond]).all()

@@ -6,6 +6,10 @@ moves as one. The lower lid rises a little. The eyeball moves by the gaze, its w
 between iris and corners. Lids and eyes are the person's own pixels, so glasses in front of them are moved
 where they cross a lid: only above the eye opening and inside it.
 
+Often the lash line, or the fold of a hooded lid, continues outwards beyond the outer corner. If it stayed,
+the line of a closed lid would rise to the corner and fall again. So it belongs to the upper lid, as far as it
+can be traced, and closes to the chord from its end to the lower lid.
+
 Coordinates of an eye: x along the line through its corners, y across it, downwards, in pixels.
 """
 
@@ -17,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from newscaster.media.doubling import bilinear, doubled
+from newscaster.still.lash_line import trace_lash_line
 from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, ArrayI64, ImageU8, Landmarks
 
 MIN_OPENING = 0.13
@@ -49,6 +54,10 @@ _EDGE_LEVEL = 0.25
 _EDGE_PLACES, _EDGE_STEPS = 41, 24
 _EDGE_SMOOTHING = 0.12
 """Standard deviation of the smoothing of that edge along the eye, in its widths."""
+_CORNER_SMOOTHING = 0.05
+"""Standard deviation of the smoothing of the upper edge about the corner, in widths of the eye."""
+_CHORD = 0.3
+"""Where the chord meets the lower lid, in widths of the eye from the outer corner."""
 _LOWER_ZONE_IOD = 0.14
 _BISECTIONS = 12
 
@@ -105,7 +114,10 @@ class Eyes:
     """
 
     def __init__(self, photo: ImageU8, landmarks: Landmarks, *, iod: float) -> None:
-        self._eyes = [_Eye(photo, landmarks, points, iod) for points in EYES]
+        self._eyes = [
+            _Eye(photo, landmarks, points, iod, outwards=side)
+            for points, side in zip(EYES, (-1, 1), strict=True)
+        ]
         self._iod = iod
 
     @property
@@ -152,8 +164,11 @@ class _Lids(NamedTuple):
 
 
 class _Eye:
-    def __init__(self, photo: ImageU8, landmarks: Landmarks, points: _EyePoints, iod: float) -> None:
-        self._points, self._iod = points, iod
+    def __init__(
+        self, photo: ImageU8, landmarks: Landmarks, points: _EyePoints, iod: float, *, outwards: int
+    ) -> None:
+        """``outwards`` is the direction of the outer corner along the eye, -1 or 1."""
+        self._points, self._iod, self._outwards = points, iod, outwards
         flat = landmarks[:, :2].astype(np.float64)
         left, right = flat[points.upper[0]], flat[points.upper[-1]]
         self._width = max(float(np.linalg.norm(right - left)), 1e-3)
@@ -174,15 +189,17 @@ class _Eye:
         self._edges = [
             self._seen_edge(photo, line, away) for line, away in ((self._upper, -1), (self._lower, 1))
         ]
+        self._add_tail(self._tail(photo))
         self._cut(photo)
 
     def _cut(self, photo: ImageU8) -> None:
         """Cut the part of the photograph out that may change, and measure the lids at its pixels."""
-        half = self._width / 2
+        first, last = self._edges[0][[0, -1], 0].tolist()
         above = float(-(self._upper[:, 1].min())) + _ZONE_IOD[1] * self._iod
-        below = float(self._lower[:, 1].max()) + _LOWER_ZONE_IOD * self._iod
+        below = max(float(self._lower[:, 1].max()), float(self._edges[1][:, 1].max()))
+        below += _LOWER_ZONE_IOD * self._iod
         corners = (
-            np.array([(x, y) for x in (-half, half) for y in (-above, below)]) @ self._axes + self._middle
+            np.array([(x, y) for x in (first, last) for y in (-above, below)]) @ self._axes + self._middle
         )
         size = photo.shape[1::-1]
         low = np.clip(np.floor(corners.min(axis=0)).astype(int) - 1, 0, np.array(size) - 1)
@@ -193,7 +210,7 @@ class _Eye:
         shape = self._pixels.shape[:2]
         rows, columns = np.mgrid[: shape[0], : shape[1]].reshape(2, -1) + 0.5
         x, y = self._to_eye(np.stack([columns + self._left, rows + self._top], axis=1)).T
-        inside = np.abs(x) < half
+        inside = (x > first) & (x < last)
         self._inside = np.flatnonzero(inside)
         self._x, self._y = x[inside], y[inside]
         self._at = self._lids(self._x, *self._edges)
@@ -342,6 +359,40 @@ class _Eye:
         width *= _smoothstep((half - np.abs(x)) / (0.4 * half))  # the corners stay
         return np.stack([x, y + away * width], axis=1)
 
+    def _tail(self, photo: ImageU8) -> ArrayF64:
+        """Return the lash line beyond the outer corner, (n, 2) from the corner outwards; n may be 0."""
+        corner = self._upper[0 if self._outwards < 0 else -1]
+        scale = np.array([self._outwards * self._width, self._width])
+
+        def light(places: ArrayF64) -> ArrayF64:
+            points = (corner + places * scale) @ self._axes + self._middle
+            return np.asarray(_colours(photo, points).mean(axis=-1))
+
+        line = trace_lash_line(light)
+        return np.asarray(corner + line * scale)
+
+    def _add_tail(self, tail: ArrayF64) -> None:
+        """Continue the edges of the lids along the lash line (n, 2); the lower one is a chord to its end."""
+        if len(tail) == 0:
+            return
+        end, upper, lower = tail[-1], *self._edges
+        meets = self._outwards * (self._width / 2 - _CHORD * self._width)
+        lash = np.array([0.0, 0.5 * _LASH_IOD * self._iod])
+        chord = np.array([end, (meets, np.interp(meets, lower[:, 0], lower[:, 1]))])[:: -self._outwards]
+        x = np.sort(np.concatenate([upper[:, 0], tail[:, 0]]))
+        high, low = (
+            np.interp(x, *edge[np.argsort(edge[:, 0], kind="stable")].T)
+            for edge in (
+                np.concatenate([each, tail + shift]) for each, shift in ((upper, lash), (lower, 0.0))
+            )
+        )
+        beyond = self._outwards * (x - meets) > 0
+        low = np.where(beyond, np.maximum(low, np.interp(x, *chord.T)), low)
+        weights = np.exp(-(((x[:, None] - x) / (_CORNER_SMOOTHING * self._width)) ** 2) / 2)
+        near = np.clip(1 - np.abs(x - self._outwards * self._width / 2) / (_CHORD * self._width), 0, 1)
+        high += near * (weights @ high / weights.sum(axis=1) - high)
+        self._edges = [np.stack([x, high], axis=1), np.stack([x, low], axis=1)]
+
     def _to_eye(self, points: ArrayF64) -> ArrayF64:
         return np.asarray((points - self._middle) @ self._axes.T)
 
@@ -355,9 +406,14 @@ def _luma(photo: ImageU8, points: ArrayF64) -> ArrayF64:
 
 def _whiteness(photo: ImageU8, points: ArrayF64) -> ArrayF64:
     """Return the darkest of the three colours (...) at points (..., 2), between pixels, 0 to 255."""
+    return np.asarray(_colours(photo, points).min(axis=-1))
+
+
+def _colours(photo: ImageU8, points: ArrayF64) -> ArrayF64:
+    """Return the colours (..., 3) at points (..., 2), between pixels, 0 to 255."""
     x, y = points.reshape(-1, 2).T - 0.5
     colours = bilinear(photo.astype(np.float32), x, y)
-    return np.asarray(colours.min(axis=-1), np.float64).reshape(points.shape[:-1])
+    return np.asarray(colours, np.float64).reshape(*points.shape[:-1], 3)
 
 
 def _smoothstep(x: ArrayF64) -> ArrayF64:
