@@ -69,8 +69,8 @@ _SHARPENING, _MOUTH_SHARPENING, _SHARPENING_PX = 1.0, 0.65, 1.1
 """Of the key picture, so that its moved face is as sharp as the footage, and of the references.
 
 For these, 16 and 0.65 were chosen by the six sentences, each rendered from references of the other five:
-33.8 dB and 1.00 of the sharpness, 0.83 to 1.20. With 10 and 0.45, it is 0.91, with 24 and 0.85 three of them lose
-0.1 dB.
+33.8 dB and 1.00 of the sharpness, 0.83 to 1.20. With 10 and 0.45, it is 0.91. With 24 and 0.85, one of three
+loses 0.2 dB.
 """
 _CELL = 12
 _REACH_PX = 14.0
