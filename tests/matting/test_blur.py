@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from newscaster.matting import Matte
-from newscaster.matting.blur import BackgroundBlur
+from newscaster.matting.blur import BackgroundBlur, _gaussian
 from newscaster.matting.planes import OPAQUE, FrameMatte
 from newscaster.media import YuvFrame
 from newscaster.media.color import ColourTags, FromRgb
@@ -91,3 +91,13 @@ def test_people_in_a_frame_that_keeps_its_background_are_forgotten() -> None:
     blur.planes(image, OPAQUE)
     v = blur.planes(image, matte)[2]
     assert np.abs(v.astype(int) - 128).max() <= 2  # the person is red
+
+
+def test_weights_of_far_cells_are_not_subnormal() -> None:
+    """A product with subnormal numbers takes many times as long. What is dropped cannot be seen."""
+    weights = _gaussian(240, 2.7)
+    assert weights[weights > 0].min() > np.finfo(np.float32).tiny
+    place = np.arange(240)
+    exact = np.exp(-0.5 * ((place[:, None] - place) / 2.7) ** 2)
+    exact /= exact.sum(axis=0).max()
+    assert 255 * np.abs(weights - exact).sum(axis=1).max() < 0.01

@@ -25,6 +25,7 @@ _SIGMA = 0.04
 """Standard deviation of the blur as a fraction of the frame's smaller side."""
 _FLOOR = np.float32(1e-3)
 """Weight of the mean background."""
+_NEGLIGIBLE = np.float32(1e-6)
 _SEEN_LEVELS = np.float32(2)
 """The blurred background is renewed once any part of it has changed by so many 8-bit values."""
 _SHOT_LEVELS, _SHOT_FRACTION = 12, 0.25
@@ -103,6 +104,8 @@ def _gaussian(count: int, sigma: float) -> ArrayF32:
     """Return the weights of a Gaussian between `count` cells in a row, (count, count)."""
     place = np.arange(count, dtype=np.float32)
     weights: ArrayF32 = np.exp(-0.5 * ((place[:, None] - place) / np.float32(sigma)) ** 2)
+    # Far cells would have subnormal weights, with which a product takes 25 times as long.
+    weights[weights < _NEGLIGIBLE] = 0
     return weights / np.float32(weights.sum(axis=0).max())
 
 
