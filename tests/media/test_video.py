@@ -13,6 +13,7 @@ import pytest
 from making_media import KINDS, moving_pattern, number_of, numbered
 from making_odd_media import mp3_with_cover
 from newscaster.media import probe, read_frames
+from newscaster.media.reader import decode_stored_video, need_video, open_media
 
 FPS = 25
 
@@ -48,6 +49,30 @@ def test_seeking_equals_reading_on(media_file: Callable[..., Path], kind_name: s
             np.testing.assert_array_equal(got, wanted)
     assert not list(read_frames(path, start_frame=70))
     assert not list(read_frames(path, start_frame=500))
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (5, 2), (8, 4), (64, 16)])
+def test_decoders_take_half_of_the_cores(
+    media_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, cores: int, threads: int
+) -> None:
+    monkeypatch.setattr("newscaster.media.reader.usable_cores", lambda: cores)
+    path = media_file("mp4-aac", numbered(3), regular(3), None)
+    with open_media(path) as container:
+        stream = need_video(container, path)
+        next(decode_stored_video(container, stream, path))
+        assert stream.codec_context.thread_count == threads
+
+
+@pytest.mark.parametrize("kind_name", KINDS)
+def test_frames_do_not_depend_on_the_number_of_threads(
+    media_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, kind_name: str
+) -> None:
+    path = media_file(kind_name, list(moving_pattern(31)), regular(31), None)
+    read = []
+    for cores in (2, 16):
+        monkeypatch.setattr("newscaster.media.reader.usable_cores", lambda cores=cores: cores)
+        read.append(np.stack(list(read_frames(path))))
+    np.testing.assert_array_equal(*read)
 
 
 @pytest.mark.parametrize("start", [0, 7, 23])

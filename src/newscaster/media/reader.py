@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 from newscaster.errors import MediaError
 from newscaster.media.completeness import Completeness, completeness
 from newscaster.media.lengths import PatchedFile
+from newscaster.system.cpu import usable_cores
 from newscaster.system.os_errors import is_no_memory
 from newscaster.texts import ONCE
 
@@ -43,6 +44,7 @@ images and more), or read any text as video."""
 # bytes as lone surrogates, and writes them as they were.
 _LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 _MAX_PIXELS = 2**26
+_MAX_DECODER_THREADS = 16
 _TEXT_BYTES = 4096
 _CORRECT = "; if its end is there, correct the header: ffmpeg -i INPUT -c copy OUTPUT"
 _ACCEPTED = "Accepted are MP4, MOV, MKV, WebM, AVI, MPEG, WAV, FLAC, MP3 and M4A files"
@@ -211,6 +213,16 @@ def need_audio(container: InputContainer, path: Path) -> AudioStream:
     return stream
 
 
+def decoder_threads() -> int:
+    """Return the number of threads of a decoder of video: half the usable cores.
+
+    FFmpeg's choice is one more than the cores. Decoding is a small part of the work here, so that they took
+    turns with the threads of renderer and encoder. Each thread also decodes a frame ahead, even if one frame
+    alone is wanted.
+    """
+    return min(max(1, usable_cores() // 2), _MAX_DECODER_THREADS)
+
+
 def decode_stored_video(
     container: InputContainer, stream: VideoStream, path: Path, *, after_seek: bool = False
 ) -> Iterator[VideoFrame]:
@@ -223,6 +235,7 @@ def decode_stored_video(
         )
     if not stream.codec_context.is_open:
         stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = decoder_threads()
     for frame in _decode(container, stream, path, after_seek=after_seek):
         if isinstance(frame, VideoFrame):
             yield frame
