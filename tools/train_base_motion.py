@@ -47,6 +47,7 @@ from newscaster.speech.windows import Windowing
 from newscaster.stores.remote import stored_file
 from newscaster.training.distributed import Launcher
 from newscaster.training.processes import Processes
+from newscaster.training.seeds import seeded
 from newscaster.training.shards import ShardSet, ShardWriter
 
 MIN_AGREEMENT = 0.4
@@ -225,6 +226,7 @@ def main() -> None:
     parser.add_argument("--shards", metavar="DIR_OR_URL", help="train the network on these shards alone")
     parser.add_argument("--write-shards", metavar="DIR_OR_URL", help="write shards for it, and end")
     parser.add_argument("--shard-megabytes", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=TRAINING.seed, help="of the weights and the batches")
     parser.add_argument("--devices", type=int, default=1, help="processes on each machine")
     parser.add_argument("--nodes", type=int, default=1, help="machines; each runs this command")
     arguments = parser.parse_args()
@@ -247,12 +249,12 @@ def train_on_shards(arguments, launcher: Launcher) -> None:
     """Train the network on shards, in all processes."""
     shards = ShardSet.read(partial(stored_file, arguments.shards), kind=KIND)
     basis = MouthBasis.from_arrays(shards.facts)
-    network = new_network()
+    network, config = new_network(arguments.seed), replace(TRAINING, seed=arguments.seed)
     network.feature_mean.copy_(torch.from_numpy(shards.facts["feature_mean"]))
     network.feature_deviation.copy_(torch.from_numpy(shards.facts["feature_deviation"]))
-    segments, folder = StreamedSegments(shards, TRAINING.segment), arguments.work / "streamed"
+    segments, folder = StreamedSegments(shards, config.segment), run_folder(arguments, "streamed")
     processes = launcher.processes()
-    network = train_motion(network, segments, basis, folder, config=TRAINING, processes=processes)
+    network = train_motion(network, segments, basis, folder, config=config, processes=processes)
     if launcher.is_first:
         facts = {"samples": sum(group.samples for group in shards.groups)}
         save_base_motion(arguments.out, BaseMotion(network, basis, FEATURES, facts))
@@ -269,8 +271,14 @@ def half_precision(clip: MotionClip) -> MotionClip:
     return replace(clip, features=clip.features.astype(np.float16))
 
 
-def new_network() -> MotionNetwork:
-    return MotionNetwork(MotionConfig(inputs=FEATURES.width, coefficients=COEFFICIENTS))
+def run_folder(arguments: argparse.Namespace, name: str) -> Path:
+    """The folder of a training: each seed has one of its own, and all share the landmarks."""
+    return arguments.work / (f"{name}-{arguments.seed}" if arguments.seed else name)
+
+
+def new_network(seed: int) -> MotionNetwork:
+    with seeded(seed):
+        return MotionNetwork(MotionConfig(inputs=FEATURES.width, coefficients=COEFFICIENTS))
 
 
 def train_on_footage(arguments, launcher: Launcher) -> None:
@@ -316,14 +324,14 @@ def train_on_footage(arguments, launcher: Launcher) -> None:
         writer.close(facts_of(basis, features))
         launcher.processes().first(lambda: None)
         return
-    network, parts = new_network(), plain + changed
+    network, parts = new_network(arguments.seed), plain + changed
     print(", ".join(f"{len(clips)} clips at {fraction:.2f}" for clips, fraction in parts), flush=True)
     network.normalise_with(features)
     clips = [half_precision(clip) for part, _ in parts for clip in part]
-    how = {"config": TRAINING, "fractions": fractions(parts)}
+    how = {"config": replace(TRAINING, seed=arguments.seed), "fractions": fractions(parts)}
     processes = launcher.processes()
     processes.first(lambda: (network, clips, basis, how))
-    train_motion(network, clips, basis, arguments.work / "training", processes=processes, **how)
+    train_motion(network, clips, basis, run_folder(arguments, "training"), processes=processes, **how)
     processes.first(lambda: None)
     figures = report(network, basis, own.rest, check_own, check_people)
     facts = {"clips": len(own.clips) + len(others), "figures": figures}
