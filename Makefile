@@ -218,16 +218,18 @@ clean:  ## remove build results and caches
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # Footage of one person and of many; see tools/train_base_motion.py. DEVICES is the number of processes that train; with
-# SHARDS, a folder or a URL, the samples are streamed from there: write them with the tool's --write-shards.
+# SHARDS, a folder or a URL, the samples are streamed from there: write them with the tool's --write-shards. Trainings with other
+# SEEDs use the same landmarks, in build/base.
 DATA ?= ../shared/data
 DEVICES ?= 1
 NODES ?= 1
 SHARDS ?=
+SEED ?= 0
 TOGETHER = --devices $(DEVICES) --nodes $(NODES)
 base: setup  ## train the base motion network
 	$(BIN)/python tools/train_base_motion.py --work build/base --out build/base/base_motion.safetensors \
-		$(TOGETHER) $(if $(SHARDS),--shards $(SHARDS),$(BASE_MOTION_FOOTAGE))
-	$(BIN)/python tools/learn_live_motion.py build/base/base_motion.safetensors --work build/base/live \
+		--seed $(SEED) $(TOGETHER) $(if $(SHARDS),--shards $(SHARDS),$(BASE_MOTION_FOOTAGE))
+	$(BIN)/python tools/learn_live_motion.py build/base/base_motion.safetensors --work build/base/live-$(SEED) \
 		--out src/newscaster/data/base_motion.safetensors $(BASE_MOTION_AUDIO)
 
 BASE_MOTION_AUDIO = --person $(DATA)/grid_s1/clips:$(DATA)/grid_s1/train.txt \

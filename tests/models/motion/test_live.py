@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from newscaster.errors import InputError
 from newscaster.face.topology import MOUTH_POINTS
 from newscaster.inference import Session
 from newscaster.models.motion import live
@@ -138,6 +140,31 @@ def test_a_network_learns_what_it_does_with_full_context(
     assert network.config == start.config
     assert torch.equal(network.leave.bias, start.leave.bias + 1)
     assert torch.equal(network.enter.weight, start.enter.weight)
+
+
+def test_another_network_does_not_resume_the_same_folder(tmp_path: Path) -> None:
+    """It would get the weights of the network before."""
+    speech = mouth().speech
+    recording = Recording(speech, extract(speech, SPEC))
+    config = MotionConfig(inputs=SPEC.width, coefficients=SIZE, channels=4, dilations=(1,))
+
+    def learn(seed: int) -> None:
+        torch.manual_seed(seed)
+        how = replace(live.LEARNING, steps=1, batch=2, live_batch=2)
+        learn_live(
+            MotionNetwork(config),
+            motion_basis(),
+            [recording],
+            tmp_path,
+            features=SPEC,
+            encoder=None,
+            config=how,
+        )
+
+    learn(0)
+    learn(0)
+    with pytest.raises(InputError, match="another initial network"):
+        learn(1)
 
 
 def test_much_audio_has_no_more_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

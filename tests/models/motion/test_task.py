@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -221,6 +222,20 @@ def test_a_missing_frame_spoils_only_its_neighbours() -> None:
     assert not clip.present[25]
     assert np.flatnonzero(~clip.present).tolist() == [25]
     assert np.isfinite(clip.shapes).all()
+
+
+def test_an_adaptation_is_not_resumed_from_other_weights(tmp_path: Path) -> None:
+    how = replace(SHORT, steps=2)
+
+    def adapt(seed: int) -> torch.Tensor:
+        return train_motion(
+            network(seed), clips(), basis(), tmp_path, config=how, adapted=True
+        ).leave.weight.detach()
+
+    first = adapt(0)
+    assert torch.equal(adapt(0), first)
+    with pytest.raises(InputError, match="another initial network"):
+        adapt(1)
 
 
 def test_the_loss_counts_jumps() -> None:

@@ -106,6 +106,7 @@ def learn_live(
         fractions=fractions,
         live=live,
         live_fractions=live_fractions,
+        adapted=True,
         progress=progress,
     )
     network.load_state_dict(learner.state_dict())

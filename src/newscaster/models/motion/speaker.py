@@ -156,7 +156,13 @@ def adapt(
     """
     learn, held_out = _split_clips(clips)
     network = train_motion(
-        base.network, learn, base.basis, folder, config=ADAPTING, progress=_part(progress, 0)
+        base.network,
+        learn,
+        base.basis,
+        folder,
+        config=ADAPTING,
+        adapted=True,
+        progress=_part(progress, 0),
     )
     learnt = set(map(id, learn))
     network = learn_live(

@@ -42,6 +42,7 @@ def train_motion(
     fractions: Sequence[float] | None = None,
     live: Sequence[MotionClip] = (),
     live_fractions: Sequence[float] | None = None,
+    adapted: bool = False,
     resume: bool = True,
     progress: OnReport | None = None,
     clock: Clock = time.monotonic,
@@ -58,6 +59,7 @@ def train_motion(
         fractions: how often each clip in memory is drawn, (len(clips),); by length when not given.
         live: windows of live speech (`models.motion.live`), for training in memory.
         live_fractions: how often each window is drawn, (len(live),); all alike when not given.
+        adapted: whether ``network`` was trained before: a checkpoint that began with others is refused.
         resume: whether to resume from the checkpoint in ``folder``; otherwise it is replaced.
         progress: called with each report.
         clock: returns seconds from some point in time on; for tests.
@@ -74,7 +76,7 @@ def train_motion(
         segments = segments_of(
             clips, config.segment, fractions=fractions, live=live, live_fractions=live_fractions
         )
-    task = MotionTask(network, segments, basis, config)
+    task = MotionTask(network, segments, basis, config, adapted=adapted)
     budget = StepBudget(config.steps, clock=clock)
     trainer = Trainer(task, folder, budget=budget, seed=config.seed, processes=processes)
     trainer.run(resume=resume, progress=progress)
@@ -90,6 +92,7 @@ class MotionTask(TrainTask[MotionBatch]):
         segments: of the clips that it is trained on.
         basis: the directions that its coefficients refer to.
         how: how it is trained.
+        adapted: whether it was trained before.
     """
 
     kind = "motion"
@@ -101,8 +104,11 @@ class MotionTask(TrainTask[MotionBatch]):
         segments: _Drawn | StreamedSegments,
         basis: MouthBasis,
         how: MotionTraining,
+        *,
+        adapted: bool = False,
     ) -> None:
         self.network, self.segments, self.how = network, segments, how
+        self._start = _weights_fingerprint(network) if adapted else None
         self.optimization, self.intervals = how.optimization, how.intervals
         self.samples_per_step, self.device = how.batch, torch.device("cpu")
         self._precision = fast_precision(self.device)
@@ -127,9 +133,10 @@ class MotionTask(TrainTask[MotionBatch]):
             self.adversary = Adversary(discriminator, how.pair.loss, device=self.device)
 
     def identity(self) -> dict[str, Any]:
-        """The network's shape, all settings, and the lengths and shares of the clips."""
+        """The network's shape, all settings, the lengths and shares of the clips, and weights to adapt."""
         training = {"config": network_values(self.network), "training": asdict(self.how)}
-        return {**training, "clips": self.segments.fingerprint}
+        start = {} if self._start is None else {"initial network": self._start}
+        return {**training, "clips": self.segments.fingerprint, **start}
 
     def batch(self, *, seed: int, step: int) -> MotionBatch:
         """Random segments of clips in memory, and windows of live speech."""
@@ -190,6 +197,13 @@ class MotionTask(TrainTask[MotionBatch]):
         last = slice(-self.how.live_steps, None)
         error = self._predict(features)[:, last] @ self._directions - targets[:, last]
         return motion_loss(error, seen[:, last], self.how.velocity)
+
+
+def _weights_fingerprint(network: MotionNetwork | RecurrentMotion) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode() + tensor.float().numpy().tobytes())
+    return digest.hexdigest()
 
 
 class _Segments:
