@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from newscaster.speech.voices import Reading
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.articulation import Articulation
 from newscaster.synthesis.live import Live
-from newscaster.synthesis.live_frame import LiveFrame
+from newscaster.synthesis.live_frame import Interruption, LiveFrame
 from newscaster.synthesis.look_ahead import LookAhead
 from newscaster.synthesis.options import LiveLimits, Style
+from newscaster.synthesis.utterance import Utterance
 from tiny_anchor import speech_like, write_tiny_anchor
 from virtual_clock import VirtualClock
 
@@ -126,7 +128,7 @@ def test_the_audio_is_what_was_pushed(anchor: Anchor) -> None:
 
 def test_a_pushed_stream_in_real_time(anchor: Anchor) -> None:
     """Audio in pieces of 20 ms starts an integer number of frames after its arrival, without later gaps."""
-    clock, speech = VirtualClock(), speech_like(2.0)
+    clock, speech = VirtualClock(), speech_like(2.7)[11_200:]  # speech from the first sample
     with anchor.live(clock=clock, style=Style(watermark=False)) as live:
         for k in range(100):
             clock.at(0.5 + 0.02 * k, lambda k=k: live.push(speech[320 * k : 320 * (k + 1)]))
@@ -137,10 +139,13 @@ def test_a_pushed_stream_in_real_time(anchor: Anchor) -> None:
     # The first piece comes at 0.5 s; 0.74 s is not a frame's begin, 0.76 s is.
     assert first == 19
     assert [frame.speaking for frame in frames] == [19 <= k < 69 for k in range(100)]
+    # The mouth opens in the three frames before: they have another mouth, and no audio.
     stream = anchor.motion_stream(look_ahead_ms=200)
     stream.start_closed(at_rest=True)
-    before = np.repeat(anchor._loaded.live_renderer.rest[None], first, axis=0)
-    shown = anchor.show(np.concatenate([before, stream.push(speech), stream.flush()]))
+    before = np.repeat(anchor._loaded.live_renderer.rest[None], first - 3, axis=0)
+    spoken = np.concatenate([np.zeros(3 * 640, np.float32), speech])
+    shown = anchor.show(np.concatenate([before, stream.push(spoken), stream.flush()]))
+    assert first - 3 <= at_rest(anchor, frames).index(False) < first
     assert max(difference(f, image.rgb()) for f, image in zip(frames, shown, strict=False)) <= 1
     assert (counts.shown, counts.dropped, counts.underrun) == (100, 0, 0)
     assert counts.delay_seconds == pytest.approx(0.26)
@@ -148,6 +153,53 @@ def test_a_pushed_stream_in_real_time(anchor: Anchor) -> None:
     audio = np.concatenate([frame.audio for frame in frames])
     assert (audio[: first * 1920] == 0).all()
     assert np.abs(audio[first * 1920 : first * 1920 + 1920]).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("piece_ms", "late_ms", "expected"), [(20, 0, [3]), (100, 0, [3]), (20, 30, [3]), (20, 45, [])]
+)
+def test_the_mouth_opens_only_before_audio_that_has_arrived(
+    anchor: Anchor, monkeypatch: pytest.MonkeyPatch, piece_ms: int, late_ms: int, expected: list[int]
+) -> None:
+    """All pieces but the first are late by the same time; the audio starts when it always does."""
+    leads: list[int] = []
+    start_before = Utterance.start_before
+
+    def noted(utterance: Utterance, frames: int) -> bool:
+        starts = start_before(utterance, frames)
+        leads.extend([frames] * starts)
+        return starts
+
+    monkeypatch.setattr(Utterance, "start_before", noted)
+    clock, speech, size = VirtualClock(), speech_like(2.7)[11_200:], 16 * piece_ms
+    with anchor.live(clock=clock, style=Style(watermark=False)) as live:
+        for k in range(len(speech) // size):
+            late = 0.001 * late_ms if k else 0.0
+            clock.at(0.001 + 0.001 * piece_ms * k + late, partial(live.push, speech[k * size :][:size]))
+        frames = taken(live, 1.6)
+        counts = live.counts
+    assert leads == expected
+    assert [frame.speaking for frame in frames] == [number >= 7 for number in range(40)]
+    assert counts.underrun == 0
+    assert counts.spoken_seconds == pytest.approx(1.6 - 7 / 25)
+    audio = np.concatenate([frame.audio for frame in frames])
+    assert not audio[: 7 * 1920].any()
+    assert audio[7 * 1920 : 8 * 1920].any()
+
+
+def test_an_interruption_while_the_mouth_opens_lets_no_audio_out(anchor: Anchor) -> None:
+    clock, speech = VirtualClock(), speech_like(2.7)[11_200:]
+    with anchor.live(clock=clock, style=Style(watermark=False)) as live:
+        for k in range(10):
+            clock.at(0.001 + 0.02 * k, partial(live.push, speech[320 * k : 320 * (k + 1)]))
+        clock.at(0.21, lambda: stopped.append(live.interrupt()))
+        stopped: list[Interruption] = []
+        frames = taken(live, 1.0)
+    assert (float(stopped[0]), stopped[0].utterance) == (0.0, None)
+    assert not any(frame.audio.any() or frame.speaking for frame in frames)
+    rest = at_rest(anchor, frames)
+    assert not all(rest)
+    assert all(rest[8:])
 
 
 def test_silence_shows_the_target_with_its_mouth_at_rest(anchor: Anchor) -> None:

@@ -48,6 +48,19 @@ def test_frames_are_those_of_the_file_renderer(anchor: Anchor) -> None:
         assert np.abs(made - wanted.rgb()).max() <= 1
 
 
+def test_mouths_that_are_copied_go_into_the_planes_as_in_files() -> None:
+    anchor = newscaster.open("grid-s4")
+    live_renderer = anchor._loaded.live_renderer
+    shape = live_renderer.rest + np.random.default_rng(0).normal(0, 0.01, (57, 2))
+    expected = next(iter(anchor.show(shape[None])))
+    for made in (live_renderer.image(0, shape), live_renderer.image(0, shape)):
+        for plane, wanted in zip(made.planes, expected.planes, strict=True):
+            np.testing.assert_array_equal(plane, wanted)
+    resting = [live_renderer.image(0, live_renderer.rest) for _ in range(2)]  # the second one is kept
+    for plane, again in zip(*(image.planes for image in resting), strict=True):
+        np.testing.assert_array_equal(plane, again)
+
+
 @pytest.mark.parametrize(("cache_bytes", "asked"), [(64 << 20, 9), (0, 18)])
 def test_a_mouth_at_rest_is_rendered_once(anchor: Anchor, cache_bytes: int, asked: int) -> None:
     counting = Counting(anchor)

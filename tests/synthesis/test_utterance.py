@@ -11,13 +11,14 @@ from newscaster.synthesis.utterance import Utterance
 from tiny_anchor import speech_like
 
 
-def utterance(anchor: Anchor, rate: int = 16_000, output_rate: int = 48_000) -> Utterance:
+def utterance(anchor: Anchor, rate: int = 16_000, output_rate: int = 48_000, **seconds: float) -> Utterance:
     return Utterance(
         lambda continues: anchor.motion_stream(look_ahead_ms=200),
         rate=rate,
         output_rate=output_rate,
         fps=Fraction(25),
         start_seconds=0.0,
+        **seconds,
     )
 
 
@@ -55,6 +56,60 @@ def test_only_as_much_audio_is_processed_as_the_next_shape_needs(anchor: Anchor)
     assert spoken.waiting_seconds == 10.0
     spoken.audio(48_000 // 25)
     assert spoken.waiting_seconds == pytest.approx(10 - 0.04)
+
+
+def test_small_pieces_are_processed_together(anchor: Anchor) -> None:
+    """A window of the networks is for three frames: so often the stream is called, not for each piece."""
+    spoken, sizes = utterance(anchor), []
+    stream = anchor.motion_stream(look_ahead_ms=200)
+    push = stream.push
+    spoken._new_stream = lambda continues: stream
+
+    def counted(samples: np.ndarray, *, skip: bool = False) -> np.ndarray:
+        sizes.append(len(samples))
+        return push(samples, skip=skip)
+
+    stream.push = counted  # type: ignore[method-assign]
+    speech = speech_like(1.4)
+    for first in range(0, len(speech), 160):
+        spoken.add(speech[first : first + 160])
+    found = [spoken.shape() for _ in range(29)]
+    assert all(shape is not None for shape in found)
+    assert sizes == [1920] * 11  # 1.32 s: 29 frames, and what they depend on
+    assert stream.hop_seconds == 0.12
+
+
+def test_frames_before_the_audio_show_the_mouth_and_are_silent(anchor: Anchor) -> None:
+    speech = speech_like(1.68)
+    stream = anchor.motion_stream(look_ahead_ms=200)
+    expected = np.concatenate(
+        [stream.push(np.concatenate([np.zeros(1920, np.float32), speech])), stream.flush()]
+    )
+    spoken = utterance(anchor, lead_seconds=0.12, delay_seconds=0.2)
+    spoken.add(speech[:1300])
+    assert not spoken.start_before(4)  # longer than the mouth may open before
+    assert not spoken.start_before(3)  # 80 ms of audio are needed, and a little to resample
+    spoken.add(speech[1300:1400])
+    assert not spoken.start_before(2)
+    assert spoken.start_before(3)
+    found, audio, audible = [], [], []
+    spoken.add(speech[1400:])
+    spoken.end()
+    while (shape := spoken.shape()) is not None:
+        found.append(shape)
+        audible.append(spoken.is_audible)
+        audio.append(spoken.audio(1920))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert audible == [False] * 3 + [True] * (len(found) - 3)
+    assert not np.concatenate(audio[:3]).any()
+    plain = utterance(anchor)
+    plain.add(speech)
+    plain.end()
+    shapes(plain)
+    np.testing.assert_array_equal(np.concatenate(audio[3:]), plain.audio(1920 * (len(audio) - 3)))
+    spoken.audio(1920)
+    assert spoken.over
+    assert spoken.waiting_seconds == 0
 
 
 def test_an_empty_utterance_is_over_when_it_has_ended(anchor: Anchor) -> None:

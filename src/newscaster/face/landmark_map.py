@@ -36,5 +36,5 @@ def fill_polygon(points: ArrayFloat, size: tuple[int, int]) -> Image.Image:
     """
     image = Image.new("L", size, 0)
     # Pillow draws with pixel centres at integers; ours are at halves.
-    ImageDraw.Draw(image).polygon([(float(x) - 0.5, float(y) - 0.5) for x, y in points], fill=255)
+    ImageDraw.Draw(image).polygon((np.asarray(points, np.float64) - 0.5).ravel().tolist(), fill=255)
     return image

@@ -83,6 +83,11 @@ class Gate:
         return ((self._ahead_steps + 1) * STEP_SAMPLES + LATE_SAMPLES) / SAMPLE_RATE
 
     @property
+    def lead_seconds(self) -> float:
+        """Longest time before detected speech at which a gain may be above 0."""
+        return self._ahead_steps * STEP_SAMPLES / SAMPLE_RATE
+
+    @property
     def speech_seconds(self) -> float:
         """Detected speech so far."""
         return self._speech_steps * STEP_SAMPLES / SAMPLE_RATE

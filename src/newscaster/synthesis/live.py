@@ -7,9 +7,12 @@ Schedules the frames. `speech_queue` holds the speech, `utterance` turns it into
 
     pushed         |--- audio ------------- ...
     output                 |--- audio ------------- ...
-    shown          . . . . |### mouth ############# ...      an integer number of frames later
+    shown          . . . ooo### mouth ############# ...      an integer number of frames later
                    |-------|
                     look-ahead, RESERVE_SECONDS, and the rest of the frame
+
+The mouth opens before the audio (`ooo`), in the frames that the gate looks ahead: what is known of the audio
+by then is enough for them. They belong to no speech.
 """
 
 from __future__ import annotations
@@ -89,7 +92,8 @@ class Live:
     video continues with its mouth at rest, and `audio` is silence.
 
     - *Pushed audio* is output `delay_seconds` + 40 ms after the arrival of its first sample, at the start of
-      the next frame. Large pieces play in real time, in order.
+      the next frame. Large pieces play in real time, in order. The mouth may open before, by as
+      long as the gate looks ahead: 120 ms with 200 ms of look-ahead.
     - *An underrun*: if a frame is due and its audio has not arrived 40 ms later, the utterance ends, as if
       :meth:`flush` had been called. The target video continues. Later audio starts a new utterance.
     - *A slow machine*: a frame that is more than 80 ms late before rendering is dropped (`image` is None) and
@@ -128,15 +132,19 @@ class Live:
             raise InputError(f"rate is {rate} Hz; expected 8000 to 192000")
         self.fps = fps
         self.rate = rate
-        self.delay_seconds = new_stream().delay_seconds
+        stream = new_stream()
+        self.delay_seconds = stream.delay_seconds
         """Look-ahead of the motion of a frame."""
+        self._lead_seconds = stream.lead_seconds
         self._live_renderer = live_renderer
         self._order = order
         self._new_stream = new_stream
         self._clock: Clock = clock or WallClock()
         self._media = MediaClock(fps, rate)
         self._queue = SpeechQueue(self._new_utterance, text_rate=_TEXT_RATE, limits=limits)
-        self._changed = threading.Condition()  # its lock guards the queue and all flags
+        guard = threading.RLock()  # of the queue and of all flags
+        self._changed = threading.Condition(guard)
+        self._stopping = threading.Condition(guard)  # a frame that waits for its time need not know of audio
         self._lock = threading.Lock()
         self._number = 0
         self._shape = live_renderer.rest  # as last shown
@@ -241,11 +249,12 @@ class Live:
         Raises:
             InputError: the stream is closed.
         """
-        delay = None if new_stream is None else new_stream().delay_seconds
+        stream = None if new_stream is None else new_stream()
         with self._changed:
             self._check_open()
-            if new_stream is not None and delay is not None:
-                self._new_stream, self.delay_seconds = new_stream, delay
+            if new_stream is not None and stream is not None:
+                self._new_stream, self.delay_seconds = new_stream, stream.delay_seconds
+                self._lead_seconds = stream.lead_seconds
             if reading is not None:
                 self._levelled.pop(True, None)  # another voice has another level
             self._reader.change(reading)
@@ -297,6 +306,7 @@ class Live:
             self._order.clear()
             self._interrupted = True
             self._changed.notify_all()
+            self._stopping.notify_all()
             return self._account.interrupt()
 
     def close(self) -> None:
@@ -305,6 +315,7 @@ class Live:
             self._closed = True
             self._queue.clear()
             self._changed.notify_all()
+            self._stopping.notify_all()
         self._reader.close()
         self._runner.shutdown(wait=False)
 
@@ -428,7 +439,7 @@ class Live:
                 left = self._media.due(number) - self._clock() if paced else 0.0
                 if left <= 0:
                     break
-                self._clock.wait(self._changed, left)
+                self._clock.wait(self._stopping, left)
             if self._stopped():
                 return None
             self._number = number + 1
@@ -468,7 +479,9 @@ class Live:
                     continue
                 if shape is not None:
                     self._mouth.stop()
-                    return _Plan(shape=shape, audio=utterance.audio(count), utterance=utterance)
+                    is_audible = utterance.is_audible
+                    audio = utterance.audio(count)
+                    return _Plan(shape=shape, audio=audio, utterance=utterance if is_audible else None)
                 if not self._mouth.is_closing:
                     self._mouth.start(self._shape)
                 if not utterance.over:  # less than half a frame of audio is left, which has no shape
@@ -486,7 +499,8 @@ class Live:
             return None
         if paced and not coming.ended and not coming.read:
             start = coming.start_seconds + coming.delay_seconds + RESERVE_SECONDS
-            if self._media.due(number) < start:
+            frames = math.ceil((start - self._media.due(number)) * self.fps)
+            if frames > 0 and (self._mouth.is_closing or not coming.start_before(frames)):
                 return None
         return queue.start_next()
 
@@ -549,6 +563,7 @@ class Live:
             start_seconds=start_seconds,
             read=read,
             delay_seconds=self.delay_seconds,
+            lead_seconds=self._lead_seconds,
         )
 
     def _continued(self, new_stream: Callable[[], MotionStream], read: bool, continues: bool) -> MotionStream:

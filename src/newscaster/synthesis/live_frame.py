@@ -26,7 +26,7 @@ class LiveFrame:
     synthesised: bool
     """Whether the mouth is synthesised, not the original one of the footage."""
     speaking: bool
-    """Whether the frame belongs to speech, pauses included."""
+    """Whether the frame belongs to speech, pauses included; frames in which the mouth opens before do not."""
     utterance: int | None = None
     """Number of its speech, which `Live.push` and `Live.say` gave; None: silence."""
     ended: tuple[int, ...] = ()

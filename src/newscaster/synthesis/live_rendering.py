@@ -1,6 +1,6 @@
 """Frames on demand for live streams: one frame of the target with its new mouth at a time.
 
-Crops with the mouth at rest are cached for each frame of the target. Without speech, nothing is rendered.
+Mouths at rest are cached for each frame of the target. Without speech, nothing is rendered.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import numpy as np
 
 from newscaster.media import YuvFrame
 from newscaster.synthesis.background import Compositor
-from newscaster.synthesis.compositing import composite
 from newscaster.synthesis.overlays import NO_MARKS, Overlays
-from newscaster.synthesis.renderer import Job, Renderer
+from newscaster.synthesis.renderer import Job, Patch, Renderer
 from newscaster.synthesis.target import Target
-from newscaster.types import ArrayF64, ImageU8
+from newscaster.types import ArrayF64
 
 _CACHE_BYTES = 64 << 20
-"""Memory for cached crops with the mouth at rest."""
+"""Memory for cached mouths at rest."""
 
 
 class LiveRenderer:
@@ -29,7 +28,7 @@ class LiveRenderer:
         target: shared by all clients.
         renderer: shared by all clients.
         rest: the mouth in silence, (57, 2) in head units.
-        cache_bytes: memory for cached crops with the mouth at rest.
+        cache_bytes: memory for cached mouths at rest.
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class LiveRenderer:
         self.rest = rest
         self._target = target
         self._renderer = renderer
-        self._rest_crops = _RestCache(cache_bytes)
+        self._at_rest = _RestCache(cache_bytes)
         self._marks = NO_MARKS
         self._chooser = renderer.chooser()
         self._compositor: Compositor | None = None
@@ -79,36 +78,30 @@ class LiveRenderer:
         if blend_weight <= 0 or frame.placement is None:
             return frame.image
         at_rest = np.array_equal(shape, self.rest)
-        crop = self._rest_crops.get(index) if at_rest else None
-        if crop is None:
+        patch = self._at_rest.get(index) if at_rest else None
+        if patch is None:
             points = self._target.transforms(indices).apply(self._target.place(shape[None], indices))[0]
             references = self._chooser.choose(frame, points)
-            crop = self._renderer.crops([Job(frame, points, blend_weight, references)])[0]
+            patch = self._renderer.patch(Job(frame, points, blend_weight, references))
             if at_rest:
-                self._rest_crops.keep(index, crop)
-        composite(
-            frame.image,
-            crop,
-            frame.placement,
-            corner=self._renderer.corner,
-            blend_weight=blend_weight,
-        )
+                self._at_rest.keep(index, patch)
+        patch.put_on(frame.image, frame.placement, blend_weight=blend_weight)
         return frame.image
 
 
 class _RestCache:
-    """A thread-safe cache of crops with the mouth at rest, by frame number of the target."""
+    """A thread-safe cache of rendered mouths at rest, by frame number of the target."""
 
     def __init__(self, bytes_left: int) -> None:
-        self._crops: dict[int, ImageU8] = {}
+        self._patches: dict[int, Patch] = {}
         self._bytes_left = bytes_left
         self._lock = threading.Lock()
 
-    def get(self, index: int) -> ImageU8 | None:
-        return self._crops.get(index)
+    def get(self, index: int) -> Patch | None:
+        return self._patches.get(index)
 
-    def keep(self, index: int, crop: ImageU8) -> None:
+    def keep(self, index: int, patch: Patch) -> None:
         with self._lock:
-            if index not in self._crops and crop.nbytes <= self._bytes_left:
-                self._crops[index] = crop
-                self._bytes_left -= crop.nbytes
+            if index not in self._patches and patch.nbytes <= self._bytes_left:
+                self._patches[index] = patch
+                self._bytes_left -= patch.nbytes

@@ -89,6 +89,11 @@ class LookAhead:
         """Longest time from the start of a step to the last sample that it depends on."""
         return self._look_ahead_ms / 1000
 
+    @property
+    def hop_seconds(self) -> float:
+        """Audio between the starts of two windows."""
+        return self._at_once * STEP_MS / 1000
+
     def push(self, samples: ArrayF32, *, skip: bool = False) -> ArrayF32:
         """Return the coefficients (t, K) that are complete with samples (n,), float32 mono at 16 kHz.
 

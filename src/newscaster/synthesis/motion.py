@@ -123,6 +123,16 @@ class MotionStream:
         return max(motion, gate) + self._interpolator.delay_seconds
 
     @property
+    def hop_seconds(self) -> float:
+        """Audio that one call of the motion network adds."""
+        return self._source.hop_seconds
+
+    @property
+    def lead_seconds(self) -> float:
+        """How long before speech the mouth may open, as far as the gate looks ahead; 0 without a gate."""
+        return 0.0 if self._gate is None else self._gate.lead_seconds
+
+    @property
     def speech_seconds(self) -> float:
         """Speech in the pushed audio by voice activity detection; all of it without detection."""
         return self._samples / SAMPLE_RATE if self._gate is None else self._gate.speech_seconds
@@ -253,6 +263,11 @@ class _WholeContext:
         """Longest time from the start of a step to the last sample that it depends on."""
         context = float((self._context + self._chunk - 1) / Fraction(MOTION_HZ))
         return self._features.spec.delay_seconds + context
+
+    @property
+    def hop_seconds(self) -> float:
+        """Audio between the starts of two chunks."""
+        return float(self._chunk / Fraction(MOTION_HZ))
 
     def push(self, samples: ArrayF32) -> ArrayF32:
         """Return coefficients (t, K) of the chunks whose context is complete with these samples (n,)."""

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from newscaster.errors import AnchorError
-from newscaster.face.crop import Mask, as_image, reduced
+from newscaster.face.crop import Mask, Placement, as_image, reduced
 from newscaster.face.hidden_box import Box, cell_box
 from newscaster.face.landmark_map import draw_landmark_map
 from newscaster.face.reference_flow import GRID, coarse_flow
@@ -30,10 +30,10 @@ from newscaster.face.references import (
     relative_distances,
 )
 from newscaster.inference import ONNX_RUNTIME, Session
-from newscaster.media import ColourTags, to_planes, yuv_matrix
+from newscaster.media import ColourTags, YuvFrame, to_planes, yuv_matrix
 from newscaster.synthesis.compositing import composite_planes
 from newscaster.synthesis.reference_network import KINDS, reference_session
-from newscaster.synthesis.renderer import Job, Renderer, default_workers
+from newscaster.synthesis.renderer import Job, Patch, Renderer, default_workers
 from newscaster.synthesis.target import TargetFrame
 from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayI64, ImageU8
 
@@ -147,30 +147,25 @@ class ReferenceRenderer(Renderer):
             "rendered", self._box.shape, **inputs, **pixels, large=self._large(int(numbers[0]))
         )
 
+    def patch(self, job: Job) -> Patch:
+        """See :class:`Renderer`: planes, if the frame has 8-bit 4:2:0."""
+        if self._planes is None or not job.frame.image.is_plain:
+            return super().patch(job)
+        return self._planes_patch(self._planes, job)
+
     def _render_frames(self, batch: list[Job]) -> None:
         for job in batch:
-            if self._planes is None or not job.frame.image.is_plain:
-                super()._render_frames([job])
-            else:
-                self._render_planes(self._planes, job)
+            assert job.frame.placement is not None
+            self.patch(job).put_on(job.frame.image, job.frame.placement, blend_weight=job.blend_weight)
 
-    def _render_planes(self, session: Session, job: Job) -> None:
-        image, placement = job.frame.image, job.frame.placement
+    def _planes_patch(self, session: Session, job: Job) -> _PlanesPatch:
+        placement, tags = job.frame.placement, job.frame.image.tags
         assert placement is not None
-        tags = image.tags
         inputs, numbers = self._inputs(job)
         part = self._box.part(placement.used)
         luma, chroma = self._large_planes(int(numbers[0]), tags)
         rendered = session.run(**inputs, **part.inputs, **_colours(tags), luma=luma, chroma=chroma)
-        composite_planes(
-            image,
-            rendered["luma_rendered"],
-            rendered["chroma_rendered"],
-            placement,
-            side=self._side,
-            corner=part.corner,
-            blend_weight=job.blend_weight,
-        )
+        return _PlanesPatch(rendered["luma_rendered"], rendered["chroma_rendered"], part.corner, self._side)
 
     def _inputs(self, job: Job) -> tuple[dict[str, npt.NDArray[Any]], ArrayI64]:
         """Return the inputs of both networks, and the numbers of the references."""
@@ -187,6 +182,30 @@ class ReferenceRenderer(Renderer):
             "distance": relative_distances(mouth, chosen)[None],
             "small": np.concatenate([self._small(number) for number in numbers.tolist()]),
         }, numbers
+
+
+@dataclass(frozen=True, eq=False)
+class _PlanesPatch:
+    luma: ImageU8
+    chroma: ImageU8
+    """(2, h/2, w/2)."""
+    corner: tuple[int, int]
+    side: int
+
+    @property
+    def nbytes(self) -> int:
+        return self.luma.nbytes + self.chroma.nbytes
+
+    def put_on(self, image: YuvFrame, placement: Placement, *, blend_weight: float) -> None:
+        composite_planes(
+            image,
+            self.luma,
+            self.chroma,
+            placement,
+            side=self.side,
+            corner=self.corner,
+            blend_weight=blend_weight,
+        )
 
 
 class _BoxOf:

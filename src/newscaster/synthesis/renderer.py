@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from newscaster.errors import AnchorError
+from newscaster.face.crop import Placement
 from newscaster.face.grain import Grain
 from newscaster.face.landmark_map import CHANNELS, draw_landmark_map
 from newscaster.inference import Session
@@ -63,6 +64,31 @@ class _NoReferences:
         return None
 
 
+class Patch(Protocol):
+    """A rendered mouth, for one frame of the target and all copies of it."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of its pixels."""
+
+    def put_on(self, image: YuvFrame, placement: Placement, *, blend_weight: float) -> None:
+        """Blend it into the frame, in place."""
+
+
+@dataclass(frozen=True, eq=False)
+class _RgbPatch:
+    crop: ImageU8
+    """(h, w, 3), see `Renderer.crops`."""
+    corner: tuple[int, int]
+
+    @property
+    def nbytes(self) -> int:
+        return self.crop.nbytes
+
+    def put_on(self, image: YuvFrame, placement: Placement, *, blend_weight: float) -> None:
+        composite(image, self.crop, placement, corner=self.corner, blend_weight=blend_weight)
+
+
 class Renderer(ABC):
     """Renders mouths into target frames. Subclasses render the crops.
 
@@ -84,6 +110,10 @@ class Renderer(ABC):
 
         A renderer may return a part of them, (B, h, w, 3), that has all pixels of the mask: see `corner`.
         """
+
+    def patch(self, job: Job) -> Patch:
+        """Return the rendered mouth of one job, computed in the calling thread."""
+        return _RgbPatch(self.crops([job])[0], self.corner)
 
     def planned(self, jobs: Iterable[Job]) -> Iterator[Job]:
         """Yield jobs in their order, with the references that suit the whole stream best."""
@@ -119,14 +149,12 @@ class Renderer(ABC):
 
     def _render_frames(self, batch: list[Job]) -> None:
         for job, crop in zip(batch, self.crops(batch), strict=True):
-            assert job.frame.placement is not None
-            composite(
-                job.frame.image,
-                crop,
-                job.frame.placement,
-                corner=self.corner,
-                blend_weight=job.blend_weight,
-            )
+            _put_on(_RgbPatch(crop, self.corner), job)
+
+
+def _put_on(patch: Patch, job: Job) -> None:
+    assert job.frame.placement is not None
+    patch.put_on(job.frame.image, job.frame.placement, blend_weight=job.blend_weight)
 
 
 def _hue(image: YuvFrame) -> tuple[Plane, ...]:

@@ -187,8 +187,13 @@ class Target:
             image = self._video.image(index)
             cached = self._cache.get(index) or self._keep(index, self._cut(index))
         image.size = self._size
-        angles = self._face.poses[np.array([index])].angles[0]
-        return TargetFrame(index, image, cached.crop, self._face.transforms[index], cached.placement, angles)
+        transform = self._face.transforms[index]
+        return TargetFrame(index, image, cached.crop, transform, cached.placement, self._angles[index])
+
+    @cached_property
+    def _angles(self) -> ArrayF64:
+        """(F, 3) of the heads, see `TargetFrame`."""
+        return self._face.poses.angles
 
     def image(self, index: int) -> YuvFrame:
         """Return the image of one frame, owned by the caller. Thread-safe."""
