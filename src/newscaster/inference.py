@@ -13,6 +13,7 @@ import queue
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,9 @@ class Session:
         callers: number of threads that run it at a time.
         trusted: whether the network was made in this process or is part of newscaster. Others are parsed
             first, and rejected if they use unexpected operators or cost too much: see `safety.onnx_guard`.
+        exact: whether it computes positions: 16-bit floating point, which OpenVINO uses on some processors,
+            has too few digits for them.
+        sample: inputs to measure backends with; by default zeros, with 2 elements for each free axis.
         remedy: next step if the network is damaged, for error messages. By default: reinstall newscaster if
             it is trusted, train the anchor again if it is not.
 
@@ -109,6 +113,8 @@ class Session:
         backend: str = ONNX_RUNTIME,
         callers: int = 1,
         trusted: bool = False,
+        exact: bool = False,
+        sample: Feed | None = None,
         remedy: str | None = None,
     ) -> None:
         if threads is not None and threads < 1:
@@ -134,13 +140,14 @@ class Session:
         self.backend = ONNX_RUNTIME
         self._engine: Engine = lambda feed: session.run(self._output_names, feed)
         if (backend := backend_named(backend)) != ONNX_RUNTIME:
-            self._choose(backend, model, threads=threads, callers=callers)
+            options = _EngineOptions(threads=threads, callers=callers, exact=exact)
+            self._choose(backend, model, options, sample)
 
-    def _choose(self, backend: str, model: bytes, *, threads: int | None, callers: int) -> None:
+    def _choose(self, backend: str, model: bytes, options: _EngineOptions, sample: Feed | None) -> None:
         """Use another engine if it is requested or faster. Each candidate runs before it is used."""
         candidates = [name for name in (CUDA, OPENVINO) if _installed(name)] if backend == AUTO else [backend]
         shapes = {k: [n if isinstance(n, int) else _TRIAL_BATCH for n in s] for k, s in self.inputs.items()}
-        feed: Feed = {key: np.zeros(shape, self._dtypes[key]) for key, shape in shapes.items()}
+        feed = sample or {key: np.zeros(shape, self._dtypes[key]) for key, shape in shapes.items()}
         fastest = (
             _MAX_TIME_FRACTION * _seconds(self._engine, feed)
             if backend == AUTO and candidates
@@ -148,7 +155,7 @@ class Session:
         )
         for name in candidates:
             try:
-                engine = _ENGINES[name](model, self._output_names, threads, callers)
+                engine = _ENGINES[name](model, self._output_names, options)
                 seconds = _seconds(engine, feed)
             except Exception as error:  # engines raise errors of any type; ONNX Runtime remains
                 _log.warning(
@@ -326,7 +333,14 @@ def _seconds(engine: Engine, feed: Feed) -> float:
     return statistics.median(times[1:])
 
 
-def _cuda(model: bytes, outputs: list[str], threads: int | None, callers: int) -> Engine:
+@dataclass(frozen=True, kw_only=True)
+class _EngineOptions:
+    threads: int | None
+    callers: int
+    exact: bool
+
+
+def _cuda(model: bytes, outputs: list[str], options: _EngineOptions) -> Engine:
     import onnxruntime
 
     if not _installed(CUDA):
@@ -334,14 +348,14 @@ def _cuda(model: bytes, outputs: list[str], threads: int | None, callers: int) -
     # The default search for the fastest algorithm runs again for every batch size.
     provider = ("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC"})
     session = onnxruntime.InferenceSession(
-        model, _options(threads), providers=[provider, "CPUExecutionProvider"]
+        model, _options(options.threads), providers=[provider, "CPUExecutionProvider"]
     )
     if "CUDAExecutionProvider" not in session.get_providers():
         raise RuntimeError("CUDA, cuDNN or NVIDIA's driver is missing, or of another version")
     return lambda feed: session.run(outputs, feed)
 
 
-def _openvino(model: bytes, outputs: list[str], threads: int | None, callers: int) -> Engine:
+def _openvino(model: bytes, outputs: list[str], options: _EngineOptions) -> Engine:
     if not _installed(OPENVINO):
         raise MissingExtraError(
             purpose="running networks with OpenVINO", extra="openvino", package="openvino"
@@ -350,18 +364,21 @@ def _openvino(model: bytes, outputs: list[str], threads: int | None, callers: in
 
     core = openvino.Core()
     network = core.read_model(model)
-    # One stream per caller: requests of one stream wait for each other. OpenVINO chooses the precision:
-    # bfloat16 if the processor supports it. Threads pinned to cores would slow down the video encoder.
+    # One stream per caller: requests of one stream wait for each other. OpenVINO chooses the precision, unless
+    # it must be exact: bfloat16 if the processor supports it. Threads pinned to cores would slow down the
+    # video encoder.
     hints: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": callers,
+        "NUM_STREAMS": options.callers,
         "ENABLE_CPU_PINNING": False,
     }
-    if threads:
-        hints["INFERENCE_NUM_THREADS"] = threads * callers
+    if options.exact:
+        hints["INFERENCE_PRECISION_HINT"] = "f32"
+    if options.threads:
+        hints["INFERENCE_NUM_THREADS"] = options.threads * options.callers
     compiled = core.compile_model(network, "CPU", hints)
     idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    for _ in range(callers):
+    for _ in range(options.callers):
         idle.put(compiled.create_infer_request())
 
     def run(feed: Feed) -> list[NDArray[Any]]:
@@ -376,7 +393,7 @@ def _openvino(model: bytes, outputs: list[str], threads: int | None, callers: in
     return run
 
 
-_ENGINES: dict[str, Callable[[bytes, list[str], int | None, int], Engine]] = {
+_ENGINES: dict[str, Callable[[bytes, list[str], _EngineOptions], Engine]] = {
     CUDA: _cuda,
     OPENVINO: _openvino,
 }

@@ -8,13 +8,14 @@ import torch
 from safetensors.numpy import save
 from torch import nn
 
+from newscaster import inference
 from newscaster.errors import AnchorError
 from newscaster.face.crop import SIDES
 from newscaster.models.blocks import convolution
 from newscaster.models.reference.graph import plane_graph, reference_graph
 from newscaster.models.reference.network import ReferenceConfig
 from newscaster.safety.readers import read_tensors
-from newscaster.synthesis.reference_network import KINDS, folded, reference_session
+from newscaster.synthesis.reference_network import KINDS, Kind, _sample, folded, reference_session
 
 
 def base() -> dict[str, np.ndarray]:
@@ -32,6 +33,43 @@ def test_the_package_has_the_graph_of_each_side(side: int) -> None:
     assert stored["planes"] == plane_graph(ReferenceConfig(), side), "write it again: make base-renderer"
     assert reference_session(None, side=side, name="x").inputs["large"] == (side**2, 12)
     assert reference_session(None, side=side, name="x", kind="planes").inputs["luma"] == (side**2, 4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("side", SIDES)
+def test_backends_are_measured_on_inputs_that_fit(
+    monkeypatch: pytest.MonkeyPatch, side: int, kind: Kind
+) -> None:
+    """Its free axes depend on each other; positions need all digits of float32."""
+    asked: list[bool] = []
+
+    def refuse(model: bytes, outputs: list[str], options: inference._EngineOptions) -> inference.Engine:
+        asked.append(options.exact)
+        raise OSError("not here")
+
+    monkeypatch.setattr(inference, "_installed", lambda backend: backend == "openvino")
+    monkeypatch.setitem(inference._ENGINES, "openvino", refuse)
+    session = reference_session(None, side=side, name="x", backend="auto", kind=kind)
+    assert (session.backend, asked) == ("onnxruntime", [True])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_openvino_renders_the_same(kind: Kind) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    rng, sample = np.random.default_rng(0), _sample(256, kind)
+    for name in ("small", "large", "luma", "chroma", "context"):
+        if name in sample:
+            sample[name] = rng.integers(0, 256, sample[name].shape, dtype=np.uint8)
+    sample["flow"] = rng.normal(0, 0.01, sample["flow"].shape).astype(np.float32)
+    sample["rows"] = np.arange(len(sample["rows"]), dtype=np.float32)[:, None]
+    sample["columns"] = np.arange(len(sample["columns"]), dtype=np.float32)
+    results = []
+    for backend in ("onnxruntime", "openvino"):
+        session = reference_session(None, side=256, name="x", backend=backend, kind=kind)
+        assert session.backend == backend
+        results.append(session.run(**sample))
+    for name, expected in results[0].items():
+        assert np.abs(results[1][name].astype(int) - expected).max() <= 2
 
 
 def test_normalisation_becomes_part_of_the_convolution() -> None:

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from newscaster.errors import AnchorError
+from newscaster.face.landmark_map import CHANNELS
+from newscaster.face.references import CELLS, COUNT
 from newscaster.inference import ONNX_RUNTIME, Session
 from newscaster.onnx_weights import with_weights
 from newscaster.safety.readers import read_tensors
@@ -25,6 +27,8 @@ Kind = Literal["renderer", "planes"]
 """What a network renders: RGB pixels, or planes Y, U and V; see `models.reference.graph`."""
 KINDS: tuple[Kind, ...] = ("renderer", "planes")
 _GRAPH = "reference_{kind}_{side}.onnx"
+_SAMPLE_CELLS = 32, 48
+"""Rows and columns of the rendered box, in cells, of the bundled anchor."""
 _EPSILON = 1e-5
 """Of batch normalisation in PyTorch, by default."""
 _MAX_TENSORS = 256
@@ -67,8 +71,45 @@ def reference_session(
         backend=backend,
         callers=callers,
         trusted=True,
+        exact=True,
+        sample=_sample(side, kind),
         remedy=None if weights is None else "Train the anchor again",
     )
+
+
+def _sample(side: int, kind: Kind) -> dict[str, NDArray[Any]]:
+    """Return inputs of zeros as of a typical face, to measure backends with."""
+    (rows, columns), cell = _SAMPLE_CELLS, side // CELLS
+    height, width = rows * cell, columns * cell
+
+    def zeros(*shape: int, dtype: type[np.generic] = np.float32) -> NDArray[Any]:
+        return np.zeros(shape, dtype)
+
+    sample = {
+        "context": zeros(1, rows, columns, 3, dtype=np.uint8),
+        "hidden": zeros(1, 1, rows, columns),
+        "landmark_map": zeros(1, len(CHANNELS), rows, columns, dtype=np.uint8),
+        "flow": zeros(COUNT, 2, rows // 2, columns // 2),
+        "distance": zeros(1, COUNT),
+        "small": zeros(COUNT * CELLS**2, 12, dtype=np.uint8),
+        "cell_columns": zeros(columns),
+        "cell_rows": zeros(rows, 1),
+        "columns": zeros(width),
+        "rows": zeros(height, 1),
+    }
+    if kind == "renderer":
+        return {**sample, "large": zeros(side**2, 12, dtype=np.uint8)}
+    return {
+        **sample,
+        "luma": zeros(side**2, 4, dtype=np.uint8),
+        "chroma": zeros(side**2 // 4, 8, dtype=np.uint8),
+        "matrix": zeros(3, 3, 1, 1),
+        "offset": zeros(1, 3, 1, 1),
+        "first": zeros(2, dtype=np.int64),
+        "last": np.array(_SAMPLE_CELLS),
+        "half_columns": zeros(width // 2),
+        "half_rows": zeros(height // 2, 1),
+    }
 
 
 def folded(weights: Weights) -> dict[str, NDArray[Any]]:
