@@ -364,9 +364,9 @@ def _openvino(model: bytes, outputs: list[str], options: _EngineOptions) -> Engi
 
     core = openvino.Core()
     network = core.read_model(model)
-    # One stream per caller: requests of one stream wait for each other. OpenVINO chooses the precision, unless
-    # it must be exact: bfloat16 if the processor supports it. Threads pinned to cores would slow down the
-    # video encoder.
+    # One stream per caller: requests of one stream wait for each other. Unless it must be exact, OpenVINO
+    # chooses the precision: bfloat16 if the processor supports it. Threads pinned to cores would slow down
+    # the video encoder.
     hints: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": options.callers,

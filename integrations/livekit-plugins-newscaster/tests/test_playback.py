@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from typing import Any
 
 import numpy as np
 import pytest
+from fake_rooms import FakeRoom
 from livekit import rtc
 from livekit.agents.voice.avatar import AvatarRunner, QueueAudioOutput
-from livekit.plugins.newscaster import NewscasterVideoGenerator, SegmentEnd
+from livekit.plugins.newscaster import NewscasterRunner, NewscasterVideoGenerator, SegmentEnd
 
 import newscaster
 from conftest import Stage, audio, run
@@ -346,6 +348,34 @@ def test_silence_is_left_out_while_audio_is_late(stage: Any) -> None:
             await s.recorder.frames(5)  # speech is not left out
 
     run(test())
+
+
+def test_audio_that_the_source_refuses_is_logged_once(
+    anchor: newscaster.Anchor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The source of LiveKit itself refuses what exceeds its queue; no task is left with an error."""
+    unhandled: list[dict[str, Any]] = []
+
+    async def test() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
+        with anchor.live(clock=VirtualClock(), rate=48_000) as live:
+            runner = NewscasterRunner(
+                FakeRoom(),
+                audio_recv=QueueAudioOutput(wait_playback_start=True),
+                video_gen=NewscasterVideoGenerator(live),  # type: ignore[arg-type]
+            )
+            samples = np.full(1920, 3000, np.int16)
+            for _ in range(60):
+                await runner._forward_audio(rtc.AudioFrame(samples.tobytes(), 48_000, 1, 1920, userdata={}))
+            while runner._tasks:
+                await asyncio.sleep(0.01)
+            assert 0.5 < runner._audio_source.queued_duration <= 1.0
+            await runner._audio_source.aclose()
+
+    run(test())
+    gc.collect()
+    assert not unhandled
+    assert caplog.text.count("audio is late by more than 1000 ms") == 1
 
 
 def test_sixty_interruptions(stage: Any) -> None:

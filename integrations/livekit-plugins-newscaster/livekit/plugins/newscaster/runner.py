@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ _CATCH_UP = 0.5
 _REPORT_SECONDS = 2.0
 """How long closing waits for reports."""
 _RPC_SECONDS = 0.05
+_WARNED_SECONDS = 10.0
+"""Refused audio is logged once if it comes again within this time."""
 
 
 class NewscasterRunner(AvatarRunner):
@@ -66,6 +69,7 @@ class NewscasterRunner(AvatarRunner):
         audio_recv._data_ch = SegmentChannel(video_gen.segments)
         self._ends: asyncio.Queue[tuple[float, SegmentEnd]] = asyncio.Queue()
         self._ends_atask: asyncio.Task[None] | None = None
+        self._refused = -math.inf  # when audio was last refused
         self._images = ImageSchedule(
             lambda image: self._video_source.capture_frame(image),
             min_gap_seconds=_CATCH_UP / video_gen.options.video_fps,
@@ -136,8 +140,21 @@ class NewscasterRunner(AvatarRunner):
         # Sent before the task first waits, so that the order holds. Nothing waits for the answer.
         task = asyncio.create_task(self._audio_source.capture_frame(frame))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: self._sent(done, frame.duration))
         await asyncio.sleep(0)  # the task starts, so that the next image counts this audio
+
+    def _sent(self, task: asyncio.Task[None], seconds: float) -> None:
+        """Handle the end of sending a frame of audio. After a long freeze, a full source refuses it."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._audio_source._q_size -= seconds  # counted there, but it will not be played
+            now = asyncio.get_running_loop().time()
+            if now - self._refused > _WARNED_SECONDS:
+                logger.warning(
+                    "audio is late by more than %.0f ms, and is not played: %s", _AUDIO_QUEUE_MS, error
+                )
+            self._refused = now
 
     async def _report_ends(self) -> None:
         """Report each end when it has been played."""
