@@ -38,7 +38,7 @@ from newscaster.synthesis.options import LiveLimits, Style
 RATE = 16_000
 CHUNK = RATE // 50
 TEXT = "Good evening. This is the news, and here is what happened today."
-MAX_CLIENTS = 5
+MAX_CLIENTS = 8
 
 
 class Figures:

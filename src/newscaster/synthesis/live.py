@@ -11,8 +11,8 @@ Schedules the frames. `speech_queue` holds the speech, `utterance` turns it into
                    |-------|
                     look-ahead, RESERVE_SECONDS, and the rest of the frame
 
-The mouth opens before the audio (`ooo`), in the frames that the gate looks ahead: what is known of the audio
-by then is enough for them. They belong to no speech.
+The mouth opens before the audio (`ooo`), in the frames that the gate looks ahead. Audio that has arrived by
+then is enough for them. They belong to no speech.
 """
 
 from __future__ import annotations
