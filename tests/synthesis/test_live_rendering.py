@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import itertools
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,10 +10,11 @@ import numpy as np
 import pytest
 
 import newscaster
+from newscaster.media import YuvFrame
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.live_rendering import LiveRenderer
 from newscaster.synthesis.renderer import Job, Renderer
-from newscaster.types import ImageU8
+from newscaster.types import ArrayF64, ImageU8
 from tiny_anchor import write_tiny_anchor
 
 
@@ -69,6 +73,35 @@ def test_a_mouth_at_rest_is_rendered_once(anchor: Anchor, cache_bytes: int, aske
     second = [render_frames.image(index, render_frames.rest).rgb() for index in range(10)]
     np.testing.assert_array_equal(first, second)
     assert counting.asked == asked  # one frame's mouth is not free
+
+
+def test_no_more_streams_compute_at_a_time_than_there_are_cores(
+    anchor: Anchor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, at_once, most = anchor._loaded.live_renderer, 0, 0
+    guard, render_frame = threading.Lock(), LiveRenderer.image
+    monkeypatch.setattr(shared, "turns", threading.BoundedSemaphore(2))
+
+    def slowly(self: LiveRenderer, index: int, shape: ArrayF64, *, number: int = 0) -> YuvFrame:
+        nonlocal at_once, most
+        with guard:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.005)
+        image = render_frame(self, index, shape, number=number)
+        with guard:
+            at_once -= 1
+        return image
+
+    monkeypatch.setattr(LiveRenderer, "image", slowly)
+
+    def show(_: int) -> int:
+        with anchor.live() as live:
+            return sum(frame.image is not None for frame in itertools.islice(live.frames(paced=False), 10))
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(show, range(6))) == [10] * 6
+    assert most == 2
 
 
 def test_threads_render_at_once(anchor: Anchor, tmp_path: Path) -> None:

@@ -410,9 +410,7 @@ class Live:
                     return None
                 late = paced and self._clock() > self._media.due(number) + LATE_SECONDS
                 late = late and self._account.dropped_in_a_row < MAX_DROPPED_IN_A_ROW
-                started = time.perf_counter()
-                image = None if late else self._live_renderer.image(index, plan.shape, number=number)
-                render_seconds = None if late else time.perf_counter() - started
+                image, render_seconds = (None, None) if late else self._render(index, plan.shape, number)
                 ended = self._wait_and_count(number, paced, plan, late)
                 if ended is not None:
                     return LiveFrame(
@@ -427,6 +425,13 @@ class Live:
                         action=action,
                         render_seconds=render_seconds,
                     )
+
+    def _render(self, index: int, shape: ArrayF64, number: int) -> tuple[YuvFrame, float]:
+        """Return an image, and how long it took."""
+        with self._live_renderer.turns:
+            started = time.perf_counter()
+            image = self._live_renderer.image(index, shape, number=number)
+            return image, time.perf_counter() - started
 
     def _wait_and_count(self, number: int, paced: bool, plan: _Plan, late: bool) -> tuple[int, ...] | None:
         """Wait until a frame is due, and count it.
@@ -507,7 +512,8 @@ class Live:
     def _wait_for_shape(self, utterance: Utterance, number: int, paced: bool) -> ArrayF64 | None:
         """Return the next shape of an utterance; None at its end, or if it is interrupted."""
         while True:
-            shape = utterance.shape(skip=paced and self._will_be_dropped(number))
+            with self._live_renderer.turns:
+                shape = utterance.shape(skip=paced and self._will_be_dropped(number))
             if shape is not None:
                 return shape
             with self._changed:
