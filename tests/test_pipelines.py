@@ -442,7 +442,8 @@ def test_the_anchor_must_have_a_place(tmp_path: Path) -> None:
 
 
 def test_missing_footage_comes_before_a_missing_extra(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for module in ("pipelines", "evaluation.evaluate"):
+        monkeypatch.setattr(f"newscaster.{module}.find_spec", lambda name: None)
     for footage in (tmp_path / "gone.mp4", [tmp_path, tmp_path / "gone.mp4"]):
         with pytest.raises(MediaError, match=r"no such file or folder: '.*gone\.mp4'"):
             newscaster.train(footage, tmp_path / "a.anchor", consent="Ada agreed.")
@@ -471,7 +472,7 @@ def test_a_photograph_is_no_footage(tmp_path: Path) -> None:
 
 
 def test_training_needs_its_extra(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("newscaster.pipelines.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"newscaster\[train\]"):
         newscaster.train([tmp_path], tmp_path / "a.anchor", consent="Ada agreed.")
 

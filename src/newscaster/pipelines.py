@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -839,8 +840,6 @@ def need_training() -> None:
     Raises:
         MissingExtraError: one is missing.
     """
-    from importlib.util import find_spec
-
     for package in ("torch", "onnx"):
         if find_spec(package) is None:
             raise MissingExtraError(purpose="training an anchor", extra="train", package=package)

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import urllib.error
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -225,8 +226,9 @@ def test_settings_that_cannot_be_served(
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    find = __import__("importlib.util").util.find_spec
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "aiortc" else find(name))
+    monkeypatch.setattr(
+        "newscaster.cli.serving.find_spec", lambda name: None if name == "aiortc" else find_spec(name)
+    )
     assert cli.run(["serve"]) == 2
     assert "pip install 'newscaster[serve]'" in capsys.readouterr().err
     for arguments, expected in (

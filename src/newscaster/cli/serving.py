@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,8 +208,6 @@ def _need_extra() -> None:
     Raises:
         MissingExtraError: one is missing.
     """
-    from importlib.util import find_spec
-
     for module, package in _EXTRA.items():
         if find_spec(module) is None:
             raise MissingExtraError(purpose="The live studio", extra="serve", package=package)
