@@ -17,7 +17,7 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from fresh_python import environment
+from fresh_python import end_by_signals, environment
 from newscaster.server.app import create_app
 from newscaster.server.settings import Limits, Settings
 
@@ -82,6 +82,7 @@ def serving(
         text=True,
         env={**{k: v for k, v in environment().items() if k != "NEWSCASTER_TOKEN"}, **variables},
         start_new_session=True,
+        preexec_fn=None if sys.platform == "win32" else end_by_signals,
     )
     try:
         assert process.stdout is not None

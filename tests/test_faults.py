@@ -23,7 +23,7 @@ import pytest
 
 import newscaster
 from footage import accept_short_footage, make_up_faces, shorten_target, write_footage
-from fresh_python import environment
+from fresh_python import end_by_signals, environment
 from newscaster import consent, media, pipelines
 from newscaster.cli import exits
 from newscaster.cli.commands import main
@@ -65,7 +65,7 @@ def started(
     temporary.mkdir(exist_ok=True)
 
     def prepare() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests may run in the background, where it is ignored
+        end_by_signals()
         for kind, most in (limits or {}).items():
             resource.setrlimit(kind, (most, most))
 

@@ -38,7 +38,7 @@ def opening_agreement(
     for lag in range(-reach, reach + 1):
         ours, theirs = shifted(predicted, lag), shifted(seen, -lag)
         use = shifted(present, -lag)
-        if use.sum() < _MIN_STEPS or ours[use].std() < 1e-9 or theirs[use].std() < 1e-9:
+        if np.count_nonzero(use) < _MIN_STEPS or ours[use].std() < 1e-9 or theirs[use].std() < 1e-9:
             continue
         r = float(np.corrcoef(ours[use], theirs[use])[0, 1])
         if r > best.correlation:

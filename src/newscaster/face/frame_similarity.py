@@ -118,10 +118,8 @@ class FrameSimilarity:
         """Return the largest of the three changes of cuts from frames a (n,) to b (n,), in usual changes."""
         head, eyes = self._changes(a, b)
         usual = self.usual
-        largest: ArrayF64 = np.max(
-            [head / usual[0], eyes / usual[1], self.image_change(a, b) / usual[2]], axis=0
-        )
-        return largest
+        changes = np.stack([head / usual[0], eyes / usual[1], self.image_change(a, b) / usual[2]])
+        return np.asarray(changes.max(axis=0), np.float64)
 
     def changes_of_face(self, a: slice = _ALL, b: slice = _ALL) -> ArrayF32:
         """Return (n, m): the change between any frame of a and any of b, of head and eyes alone."""

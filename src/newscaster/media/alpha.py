@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from newscaster.media.color import COEFFICIENTS, UNBIASED
-from newscaster.media.frame import YuvFrame
+from newscaster.media.frame import YuvFrame, plane_rows
 from newscaster.types import ImageU8
 
 
@@ -51,6 +50,5 @@ class AlphaConverter:
         alpha = image.alpha
         opaque: ImageU8 | int = 255 if alpha is None else alpha
         for plane, source in zip(out.planes, (*image.planes, opaque), strict=True):
-            rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)  # type: ignore[call-overload]
-            rows[:, : plane.width] = source
+            plane_rows(plane)[:, : plane.width] = source
         return out

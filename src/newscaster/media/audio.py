@@ -24,6 +24,7 @@ from newscaster.media.conform import Conformer
 from newscaster.media.containers import AUDIO_SUFFIXES
 from newscaster.media.downmix import Downmix
 from newscaster.media.ogg_chain import FilePart, chain_links
+from newscaster.media.rational import as_fraction
 from newscaster.media.reader import (
     decode_audio,
     find_video,
@@ -105,7 +106,7 @@ class AudioSource:
 
     def seek(self, seconds: float) -> None:
         """Start `blocks` a little before `seconds` on the container's clock, and set `first_seconds`."""
-        time_base = self._stream.time_base
+        time_base = as_fraction(self._stream.time_base)
         if self._links or time_base is None or seconds - self.first_seconds < _SEEK_FROM_SECONDS:
             return
         self._has_seeked = True

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from newscaster.errors import MediaError
 from newscaster.media.color import COEFFICIENTS, UNBIASED, ColourTags, FromRgb
-from newscaster.media.frame import FrameCopier, Planes, YuvFrame
+from newscaster.media.frame import FrameCopier, Planes, YuvFrame, plane_rows
 from newscaster.media.probe import probe
 from newscaster.media.srgb import converted_profile, eight_bits, split_alpha
 from newscaster.media.video import read_yuv_frames
@@ -241,5 +241,4 @@ class PlaneEnlarger:
             interpolation=UNBIASED,
             threads=1,
         )
-        rows: ImageU8 = np.frombuffer(out.planes[0], np.uint8).reshape(size[0], -1)  # type: ignore[call-overload]
-        return rows[:, : size[1]]
+        return plane_rows(out.planes[0])[:, : size[1]]

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from newscaster.media.hdr import to_sdr
+from newscaster.media.rational import as_fraction
 from newscaster.types import ImageU8
 
 Pixels = TypeVar("Pixels", bound=npt.NDArray[Any])
@@ -195,10 +196,10 @@ class Orientation:
 
 def pixel_aspect(stream: VideoStream) -> Fraction:
     """Return the sample aspect ratio; 1 if the difference is invisible, or if the value is absurd."""
-    aspect = stream.sample_aspect_ratio
-    if not aspect or abs(aspect - 1) < _VISIBLE_ASPECT or not 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT:
+    aspect = as_fraction(stream.sample_aspect_ratio)
+    if aspect is None or abs(aspect - 1) < _VISIBLE_ASPECT or not 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT:
         return Fraction(1)
-    return Fraction(aspect)
+    return aspect
 
 
 class ToRgb:

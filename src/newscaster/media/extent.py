@@ -16,6 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from newscaster.media.rational import as_fraction
 from newscaster.media.reader import find_video, open_media
 from newscaster.types import ArrayBool, ArrayF64
 
@@ -125,7 +126,7 @@ def video_extent(path: Path, *, first_seconds: float, frame_seconds: float) -> E
                 clock = decoded
                 if len(parts) == 1 and time < first_seconds - frame_seconds / 2:
                     continue
-                shown = shown_seconds(packet.duration, packet.time_base, frame_seconds)
+                shown = shown_seconds(packet.duration, as_fraction(packet.time_base), frame_seconds)
                 parts[-1].add(time, end=time + shown)
     if clock is None:
         return Extent(unstamped * frame_seconds)

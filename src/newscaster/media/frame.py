@@ -156,6 +156,12 @@ def _rows(plane: Any, layout: PixelLayout) -> Plane:
     return rows.reshape(plane.height, -1)
 
 
+def plane_rows(plane: Any) -> ImageU8:
+    """Return the 8-bit samples (h, w) of a plane of PyAV, with its padding; not a copy."""
+    rows: ImageU8 = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    return rows
+
+
 def is_full_range(frame: VideoFrame) -> bool:
     """Return whether luma uses all sample values."""
     return frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")

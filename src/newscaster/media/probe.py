@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from newscaster.errors import MediaError
 from newscaster.media.color import Orientation, pixel_aspect
 from newscaster.media.extent import Gaps, video_extent
+from newscaster.media.rational import as_fraction
 from newscaster.media.reader import decode_stored_video, find_audio, find_video, open_media
 from newscaster.texts import shown
 
@@ -116,13 +117,13 @@ def native_fps(stream: VideoStream) -> Fraction:
     If the rate varies, this is the average over the file. If the average is within 0.5 % of the base rate of
     the time stamps, this is the base rate: the duration of the last frame is often odd.
     """
-    average = stream.average_rate or stream.codec_context.framerate or stream.guessed_rate
-    if not average or not 0 < average <= 1000:
+    average = as_fraction(stream.average_rate or stream.codec_context.framerate or stream.guessed_rate)
+    if average is None or not 0 < average <= 1000:
         return _FALLBACK_FPS
-    base = stream.base_rate
-    if base and abs(base / average - 1) < Fraction(1, 200):
-        return Fraction(base)
-    return Fraction(average).limit_denominator(1001)
+    base = as_fraction(stream.base_rate)
+    if base is not None and abs(base / average - 1) < Fraction(1, 200):
+        return base
+    return average.limit_denominator(1001)
 
 
 def _video_info(container: InputContainer, stream: VideoStream, path: Path) -> VideoInfo:

@@ -17,6 +17,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from newscaster.media.color import Orientation
+from newscaster.media.frame import plane_rows
 from newscaster.media.probe import native_fps, probe
 from newscaster.media.reader import need_video, open_media
 from newscaster.media.scan import decode_video
@@ -105,5 +106,4 @@ class PlaneSampler:
             threads=1,
         )
         plane = scaled.planes[number]
-        rows: ImageU8 = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)  # type: ignore[call-overload]
-        return rows[:, :width]
+        return plane_rows(plane)[:, :width]

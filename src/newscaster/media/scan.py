@@ -30,6 +30,7 @@ from newscaster.errors import MediaError
 from newscaster.media.combing import Scan, ScanVotes, scan_of, scan_runs
 from newscaster.media.deinterlace import deinterlaced
 from newscaster.media.frame import YuvFrame, is_full_range
+from newscaster.media.rational import as_fraction
 from newscaster.media.reader import decode_stored_video, find_video, open_media
 
 _PLACES = 6
@@ -224,7 +225,7 @@ def _places(container: InputContainer, stream: VideoStream, path: Path) -> Itera
     yield run(frames)
     if count < _FRAMES_PER_PLACE:
         return
-    time_base = stream.time_base
+    time_base = as_fraction(stream.time_base)
     if time_base is None or not length:
         yield run(frames)
         return

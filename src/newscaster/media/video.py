@@ -22,6 +22,7 @@ from newscaster.media.deinterlace import RUN_UP_FRAMES
 from newscaster.media.extent import clock_restarts, has_restarted, shown_seconds
 from newscaster.media.frame import YuvFrame
 from newscaster.media.probe import native_fps
+from newscaster.media.rational import as_fraction
 from newscaster.media.reader import need_video, open_media
 from newscaster.media.scan import decode_video, measured_scan
 from newscaster.media.to_yuv import ToPlainYuv, ToYuv
@@ -238,7 +239,7 @@ def _nearest(
         last = (time, frame)
     if last is None:
         return
-    end = last[0] + shown_seconds(last[1].duration, last[1].time_base, step)
+    end = last[0] + shown_seconds(last[1].duration, as_fraction(last[1].time_base), step)
     count = math.floor((end - origin) * float(fps) + 0.5)
     for _ in range(index, count if stop is None else min(count, stop)):
         yield last[1]

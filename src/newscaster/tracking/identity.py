@@ -295,7 +295,7 @@ def _colors(frame: ImageU8, landmarks: npt.NDArray[Any]) -> ArrayF32:
     """Return the colours (96, 3), 0 to 1, at every fifth landmark."""
     last = np.array([frame.shape[1] - 1, frame.shape[0] - 1], np.float32)
     x, y = np.clip(np.rint(landmarks[::5, :2]), 0, last).astype(np.intp).T
-    return np.asarray(frame[y, x], np.float32) / np.float32(255)
+    return np.asarray(frame[y, x] / np.float32(255), np.float32)
 
 
 def _color_distance(a: ArrayF32, b: ArrayF32) -> float:

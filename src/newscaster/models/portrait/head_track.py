@@ -81,7 +81,7 @@ def resting_track(
     landmarks[..., :2] = poses.project(np.concatenate([shapes, depths], axis=-1))
     landmarks[..., 2] = depths[..., 0] * poses.scale[:, None]
     usual = np.concatenate([face.poses.planes for face in home])
-    return FaceTrack(landmarks, poses, usual.mean(axis=0))
+    return FaceTrack(landmarks, poses, np.asarray(usual.mean(axis=0), np.float32))
 
 
 @dataclass(frozen=True)
