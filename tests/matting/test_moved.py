@@ -10,7 +10,15 @@ import pytest
 from PIL import Image
 
 from newscaster.matting import Matte
-from newscaster.matting.moved import TOLERANCE_PX, Mesh, MovedImage, decode_moved, encode_moved
+from newscaster.matting.moved import (
+    MAX_ERROR_PX,
+    MAX_FIELDS,
+    TOLERANCE_PX,
+    Mesh,
+    MovedImage,
+    decode_moved,
+    encode_moved,
+)
 from newscaster.matting.planes import OPAQUE, FrameMatte
 from newscaster.matting.store import MatteStore, MatteWriter, joined, without_frames
 from newscaster.media import YuvFrame
@@ -132,6 +140,15 @@ def test_a_still_image_needs_none() -> None:
     image, coefficients = MovedImage.of(image_matte(), grids([(0.0, 0.0)] * 3), COLUMNS, ROWS)
     assert coefficients.shape == (3, 0)
     assert np.array_equal(full_alpha(image.frame(coefficients[2])), disc())
+
+
+def test_motion_of_many_fields_may_differ_by_more() -> None:
+    """As that of a lively head, which has more of them than are stored."""
+    shaken = 0.008 * np.random.default_rng(0).normal(size=(200, 12, 21, 2)) + grids([(0.0, 0.0)])
+    mesh, coefficients = Mesh.fit(shaken, COLUMNS, ROWS, exact=np.ones((12, 21), np.bool_))
+    assert coefficients.shape == (200, MAX_FIELDS)
+    errors = [mesh.grid(row) - grid for row, grid in zip(coefficients, shaken, strict=True)]
+    assert TOLERANCE_PX < np.abs(errors).max() <= MAX_ERROR_PX + 1e-4
 
 
 def test_motion_without_order_is_refused() -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -423,6 +425,37 @@ def test_captions_are_spoken_in_their_time(anchor: Anchor, video: Path, cache: P
     assert "00:00:00,400 --> " in (tmp_path / "out.srt").read_text()
     with pytest.raises(InputError, match="expected one of them"):
         anchor.dub(video, captions, tmp_path / "out.mp4", options=DubOptions(script=captions))
+
+
+def test_captions_of_a_part_keep_the_times_of_the_video(
+    anchor: Anchor, video: Path, cache: Path, tmp_path: Path
+) -> None:
+    captions, out = tmp_path / "captions.srt", tmp_path / "out.mp4"
+    captions.write_text(
+        "1\n00:00:00,400 --> 00:00:01,200\nGood evening.\n\n2\n00:00:01,600 --> 00:00:02,600\nThe news.\n"
+    )
+    part = DubOptions(cache=cache, script=captions, start_seconds=1.4, stop_seconds=2.0)
+    made = anchor.dub(
+        video, None, out, style=STYLE, options=part, outputs=Outputs(captions=tmp_path / "out.srt")
+    )
+    written = (tmp_path / "out.srt").read_text()
+    assert written.startswith("1\n00:00:01,600 --> 00:00:02,000\nThe news.")
+    assert "Good" not in written
+    assert any("longer than the part; its end is cut off" in note for note in made.notes)
+    audio = np.abs(media.read_audio(out, rate=16_000)[round(1.42 * 16_000) : round(1.98 * 16_000)])
+    assert 1.42 + np.argmax(audio > 0.1 * audio.max()) / 16_000 == pytest.approx(1.6, abs=0.04)
+    with pytest.raises(InputError, match=r"no caption of '.*' starts in the part from 0\.5 s to 1 s"):
+        anchor.dub(video, None, out, style=STYLE, options=replace(part, start_seconds=0.5, stop_seconds=1.0))
+
+
+def test_captions_of_a_text_start_with_the_part(
+    anchor: Anchor, video: Path, cache: Path, tmp_path: Path
+) -> None:
+    part = DubOptions(cache=cache, start_seconds=1.0, stop_seconds=2.0)
+    outputs = Outputs(captions=tmp_path / "out.vtt")
+    anchor.dub(video, None, tmp_path / "out.mp4", text="News.", style=STYLE, options=part, outputs=outputs)
+    times = re.findall(r"00:(\d\d\.\d{3})", (tmp_path / "out.vtt").read_text())
+    assert 1.0 <= float(times[0]) < float(times[-1]) <= 2.0
 
 
 @pytest.mark.slow

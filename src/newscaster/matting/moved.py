@@ -31,7 +31,9 @@ from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayI64, ImageU8
 Size = tuple[int, int]
 """height, width"""
 TOLERANCE_PX = 1 / 128
-"""Largest error of a mesh that is stored as a sum of fields, where it shows the edge."""
+"""Largest error of a mesh that is stored as a sum of as few fields as this needs, where it shows the edge."""
+MAX_ERROR_PX = 1 / 32
+"""The same with as many fields as possible: lively heads need more for the last hundredths."""
 MAX_FIELDS, MAX_NODES, MAX_VALUES = 128, 1 << 16, 1 << 22
 """The last one is that of fields times nodes."""
 _LEVELS = 32767
@@ -70,7 +72,7 @@ class Mesh:
             grids: (F, R, C, 2): pixels of the image under the nodes, in each of F frames.
             columns: (C,) x of the nodes.
             rows: (R,) y of the nodes.
-            exact: (R, C): which nodes must be right within `TOLERANCE_PX`.
+            exact: (R, C): which nodes must be right: within `TOLERANCE_PX`; with all fields, `MAX_ERROR_PX`.
 
         Raises:
             ValueError: the motion has too many degrees of freedom.
@@ -85,13 +87,14 @@ class Mesh:
         units = np.rint(fields / np.maximum(scales, 1e-30)[:, None, None, None])
         steps = scales[:, None] * units[:, exact].reshape(frames, -1)
         rest = exactly
-        for count in range(min(MAX_FIELDS, frames) + 1):
+        most = min(MAX_FIELDS, frames, MAX_VALUES // exact.size)
+        for count in range(most + 1):
             error = np.abs(rest).max(initial=0)
-            if error <= TOLERANCE_PX and count * exact.size <= MAX_VALUES:
+            if error <= (TOLERANCE_PX if count < most else MAX_ERROR_PX):
                 mesh = Mesh(columns, rows, units[:count].astype(np.int16), scales[:count].astype(np.float32))
                 return mesh, vectors[:, :count].astype(np.float32)
             rest = rest - np.outer(vectors[:, count % frames], steps[count % frames])
-        raise ValueError(f"{MAX_FIELDS} fields describe the motion within {error:.3f} pixels only")
+        raise ValueError(f"{most} fields describe the motion within {error:.3f} pixels only")
 
     @cached_property
     def _fields(self) -> ArrayF32:

@@ -168,7 +168,7 @@ def plan_preview(
             )
         start = at_seconds - SECONDS / 2
     else:
-        earliest = part_start + _first_caption_seconds(options.script)
+        earliest = max(part_start, _first_caption_seconds(options.script, part_start))
         seen = () if person is None else person.seconds
         start = max(earliest, next((s for s in seen if earliest - 1 < s < part_stop), earliest))
     start = max(0.0, min(start, end - SECONDS))
@@ -183,10 +183,11 @@ def plan_preview(
     return plan
 
 
-def _first_caption_seconds(script: Path | None) -> float:
+def _first_caption_seconds(script: Path | None, part_start: float) -> float:
     if script is None:
         return 0.0
-    first = parse_cues(read_script(script), name=str(script))[0]
+    cues = parse_cues(read_script(script), name=str(script))
+    first = next((cue for cue in cues if cue.start_ms >= round(1000 * part_start)), cues[-1])
     return max(0.0, first.start_ms / 1000 - _LEAD_SECONDS)
 
 
@@ -248,6 +249,8 @@ def _open_window(
     start = max(0.0, plan.speech_seconds)
     stop = plan.speech_seconds + float((plan.stop - plan.first) / plan.fps)
     if options.script is not None:
+        part_start = options.start_seconds or 0.0  # captions have the times of the video
+        start, stop = start + part_start, stop + part_start
         shift, script = _captions_within(options.script, start, stop, folder)
         with open_cued_speech(script, style.reading) as speech:
             yield _cut_speech(speech, start - shift, stop - shift, folder)

@@ -99,7 +99,9 @@ def open_speeches(roles: Sequence[Role], video: Path, options: DubOptions) -> It
             path = stack.enter_context(own_audio(video, options))
             by_role: list[Speech | None] = [stack.enter_context(open_speech(path, reading=roles[0].reading))]
         else:
-            by_role = [stack.enter_context(_open(role)) if role.has_speech else None for role in roles]
+            by_role = [
+                stack.enter_context(_open(role, options)) if role.has_speech else None for role in roles
+            ]
         spoken = [speech for speech in by_role if speech is not None]
         if not all(speech.samples for speech in spoken):
             raise SpeechError("the speech is empty")
@@ -113,9 +115,10 @@ def open_speeches(roles: Sequence[Role], video: Path, options: DubOptions) -> It
 
 
 @contextmanager
-def _open(role: Role) -> Iterator[Speech]:
+def _open(role: Role, options: DubOptions) -> Iterator[Speech]:
     if role.script is not None:
-        with open_cued_speech(role.script, role.reading) as speech:
+        start, stop = options.start_seconds or 0.0, options.stop_seconds
+        with open_cued_speech(role.script, role.reading, start_seconds=start, stop_seconds=stop) as speech:
             yield speech
         return
     request = role.request

@@ -49,6 +49,9 @@ from newscaster.synthesis.video_target import VideoTarget
 from newscaster.types import ArrayBool, ArrayI64, Progress
 from newscaster.watermark import Watermark
 
+_UNHEARD_SECONDS = 0.1
+"""An end of speech this short may be cut off without a word."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenVideo:
@@ -327,8 +330,22 @@ class DubbedVideo:
         return languages.pop() if len(languages) == 1 else None
 
     def _cues(self, overlays: Overlays) -> list[media.Cue]:
-        """Return captions of the one speech, if it is read aloud, clear of the name strap."""
-        return overlays.free_cues(caption_cues(self.speeches.spoken[0].sentences))
+        """Return captions of the one speech, if it is read aloud, clear of the name strap.
+
+        Their times are those of the video. They end with the part that is rewritten.
+        """
+        start, sentences = self._start_seconds, self.speeches.spoken[0].sentences
+        if self.options.is_part:
+            sentences = tuple(
+                replace(
+                    sentence,
+                    start_seconds=sentence.start_seconds + start,
+                    stop_seconds=min(sentence.stop_seconds + start, self._stop_seconds),
+                )
+                for sentence in sentences
+                if sentence.start_seconds + start < self._stop_seconds
+            )
+        return overlays.free_cues(caption_cues(sentences))
 
     def _subtitles(self, overlays: Overlays) -> media.Subtitles | None:
         if not self.outputs.subtitles:
@@ -339,12 +356,21 @@ class DubbedVideo:
 
     def _warnings(self, mouths: Sequence[DubbedMouth]) -> tuple[str, ...]:
         rests = self.style.articulation.rests
-        return tuple(
+        return self._cut_warning() + tuple(
             line
             for mouth in mouths
             if mouth.speech is not None
             for line in warn_without_speech(mouth.speech, mouth.stream, rests=rests)
         )
+
+    def _cut_warning(self) -> tuple[str, ...]:
+        """Return what a part is too short for."""
+        if self.speeches.is_own_audio or not self.options.is_part:
+            return ()
+        lost_seconds = self.speeches.audible.seconds - (self._stop_seconds - self._start_seconds)
+        if lost_seconds < _UNHEARD_SECONDS:
+            return ()
+        return (f"the speech is {lost_seconds:.1f} s longer than the part; its end is cut off",)
 
     def _statement(self, rewritten: ArrayBool) -> Statement:
         """Return the claims about the whole video: all people, and the frames with any new mouth."""
