@@ -152,12 +152,12 @@ class YuvFrame:
 
 
 def _rows(plane: Any, layout: PixelLayout) -> Plane:
-    rows: Plane = np.frombuffer(plane, np.uint8 if layout.depth == 8 else "<u2")
-    return rows.reshape(plane.height, -1)
+    rows = plane_rows(plane)
+    return rows if layout.depth == 8 else rows.view("<u2")
 
 
 def plane_rows(plane: Any) -> ImageU8:
-    """Return the 8-bit samples (h, w) of a plane of PyAV, with its padding; not a copy."""
+    """Return the bytes of a plane of PyAV, (h, bytes of a row), with its padding; not a copy."""
     rows: ImageU8 = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
     return rows
 

@@ -179,9 +179,8 @@ ABBREVIATIONS = {
     },
 }
 ABBREVIATIONS |= {
-    short[0].upper() + short[1:]: long[0].upper() + long[1:]
-    for short, long in ABBREVIATIONS.items()
-    if short[0].islower() and short in ("approx", "approx.", "avg.", "est.", "etc.", "incl.")
+    short.capitalize(): ABBREVIATIONS[short].capitalize()
+    for short in ("approx", "approx.", "avg.", "est.", "etc.", "incl.")
 }
 """Abbreviations with words in their place."""
 BEFORE_NUMBERS = {
