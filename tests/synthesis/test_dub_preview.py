@@ -14,7 +14,6 @@ from newscaster.errors import FootageError, InputError, SpeechError
 from newscaster.media import VideoInfo
 from newscaster.prepare.clips import Footage, read_footage
 from newscaster.prepare.people import Person
-from newscaster.speech.cued_script import parse_cues
 from newscaster.synthesis import dub_preview
 from newscaster.synthesis.dub_options import DubOptions
 from newscaster.synthesis.dub_preview import PreviewPlan, plan_preview
@@ -109,16 +108,11 @@ def test_the_captions_of_the_window(tmp_path: Path) -> None:
     captions = tmp_path / "captions.srt"
     cues = [f"{k}\n00:00:{5 * k:02},000 --> 00:00:{5 * k + 4:02},000\nSentence {k}.\n" for k in range(1, 10)]
     captions.write_text("\n".join(cues))
-    shift, script = dub_preview._captions_within(captions, 18.0, 21.0, tmp_path)
-    parts = parse_cues(script.read_text(), name="x")
-    assert shift == 15.0
-    assert [(cue.start_ms, cue.stop_ms, cue.text) for cue in parts] == [
-        (0, 4000, "Sentence 3."),
-        (5000, 9000, "Sentence 4."),
-        (10_000, 14_000, "Sentence 5."),  # ends the one before
-    ]
+    assert dub_preview._captions_around(captions, 18.0, 21.0) == (15.0, 29.0)  # 5 ends 4
+    assert dub_preview._captions_around(captions, 3.0, 6.0) == (3.0, 14.0)
+    assert dub_preview._captions_around(captions, 44.0, 47.0) == (40.0, None)
     with pytest.raises(SpeechError, match=r"no caption is spoken from 55\.00 to 58\.00 s"):
-        dub_preview._captions_within(captions, 55.0, 58.0, tmp_path)
+        dub_preview._captions_around(captions, 55.0, 58.0)
 
 
 def test_the_speech_of_the_window(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from newscaster.prepare.clips import Footage, read_footage
 from newscaster.prepare.people import Person
 from newscaster.prepare.persons import choose_known
 from newscaster.prepare.work import people_in
-from newscaster.speech.cued_script import clock, parse_cues
+from newscaster.speech.cued_script import parse_cues
 from newscaster.synthesis.cued_speech import open_cued_speech
 from newscaster.synthesis.dub import dub_to_file
 from newscaster.synthesis.dub_options import DubOptions, DubResult, check_part_start
@@ -251,9 +251,11 @@ def _open_window(
     if options.script is not None:
         part_start = options.start_seconds or 0.0  # captions have the times of the video
         start, stop = start + part_start, stop + part_start
-        shift, script = _captions_within(options.script, start, stop, folder)
-        with open_cued_speech(script, style.reading) as speech:
-            yield _cut_speech(speech, start - shift, stop - shift, folder)
+        first, last = _captions_around(options.script, start, stop)
+        with open_cued_speech(
+            options.script, style.reading, start_seconds=first, stop_seconds=last
+        ) as speech:
+            yield _cut_speech(speech, start - first, stop - first, folder)
     elif request.speech is None and request.text is None:
         if own is None:
             raise SpeechError(
@@ -280,25 +282,19 @@ def _beginning(text: str, seconds: float) -> str:
     return text[:count]
 
 
-def _captions_within(path: Path, start: float, stop: float, folder: Path) -> tuple[float, Path]:
-    """Return a time, and a file of the captions around a window, which start at that time."""
+def _captions_around(path: Path, start: float, stop: float) -> tuple[float, float | None]:
+    """Return start and end of the part whose captions are spoken in a window, all in seconds.
+
+    The next caption belongs to it, as it ends the last one; None: there is none.
+    """
     cues = parse_cues(read_script(path), name=str(path))
-    before = [cue for cue in cues if cue.start_ms / 1000 < stop]
-    recent = [cue for cue in before if cue.stop_ms / 1000 > start - 1]
-    if not recent:
+    spoken = [cue for cue in cues if cue.start_ms < 1000 * stop and cue.stop_ms > 1000 * (start - 1)]
+    if not spoken:
         raise SpeechError(
             f"no caption is spoken from {start:.2f} to {stop:.2f} s. Choose another time for the preview"
         )
-    later = [cue for cue in cues if cue.start_ms / 1000 >= stop][:1]  # what ends the last one
-    shift_ms = min(recent[0].start_ms, round(start * 1000))
-    lines = []
-    for cue in (*recent, *later):
-        times = " --> ".join(clock(ms - shift_ms) for ms in (cue.start_ms, cue.stop_ms))
-        lines += [str(cue.number), times, cue.text, ""]
-    script = folder / f"captions{path.suffix}"
-    head = ["WEBVTT", ""] if path.suffix.lower() == ".vtt" else []
-    script.write_text("\n".join([*head, *lines]), encoding="utf-8")
-    return shift_ms / 1000, script
+    following = next((cue.stop_ms / 1000 for cue in cues if cue.start_ms >= 1000 * stop), None)
+    return min(start, spoken[0].start_ms / 1000), following
 
 
 def _cut_speech(speech: Speech, start: float, stop: float, folder: Path) -> Speech:
