@@ -64,6 +64,8 @@ _ODDS = re.compile(r"\b(?:bookies|bookmakers?|odds|priced)\b", re.IGNORECASE)
 _AFTER_ODDS = words("""chance favourite favourites favorite favorites outsider outsiders shot""")
 _WORK = words("""grind hours job jobs life office shift shifts work worker workers""")
 """Words after "9-5"."""
+_AFTER_METRES = re.compile(r"\s(?:in\s[0-9]{1,2}[:.][0-9]{2}|(?:per|a)\ssecond\b)")
+"""A time, or the second that a speed is per."""
 _SCALES = words("""bn m million mn billion thousand tn trillion hundred""")
 _FRACTION_DENOMINATORS = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 20, 32, 64, 100})
 
@@ -158,7 +160,7 @@ def _is_metres(match: re.Match[str]) -> bool:
         return True
     if (before in ("above", "below") and not word_after(match)) or before in _BEFORE_LENGTHS:
         return True
-    if re.match(r"\sin\s[0-9]{1,2}[:.][0-9]{2}", match.string[match.end() : match.end() + 12]):
+    if _AFTER_METRES.match(match.string, match.end()):
         return True
     if match["amount"] in _DISTANCES and word_before(match).lower() in _BEFORE_DISTANCES:
         return True
@@ -369,7 +371,7 @@ AMOUNTS: tuple[Rule, ...] = (
         _ordinals,
     ),
     rule("d", r"(?P<number>[0-9]{1,3}(?:,[0-9]{3})*|[0-9]{1,9})(?P<suffix>st|nd|rd|th)(?![\w])", _ordinal),
-    rule("d", rf"{_AMOUNT}\s?(?P<unit>%|‰|(?:pc|per[ ]?cent|ppts?|pp|bps?)\b)", _percentage),
+    rule("d", rf"{_AMOUNT}\s?(?P<unit>%|‰|(?:pc|pct|per[ ]?cent|ppts?|pp|bps?)\b)", _percentage),
     rule(
         "d",
         r"""(?P<degrees>[0-9]{1,3}(?:\.[0-9]+)?)\s?°\s?(?:(?P<minutes>[0-9]{1,2})[′'’]\s?)?

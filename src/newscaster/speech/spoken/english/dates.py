@@ -32,7 +32,7 @@ _DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
 _TO = r"\s?[-–—]\s?"
 _LAST = rf"(?P<last>[0-9]{{1,2}})(?:st|nd|rd|th)?\s(?P<last_month>{_MONTHS})"
 _LAST_MONTH = rf"(?P<last_month>{_MONTHS})\s(?P<last>[0-9]{{1,2}})(?:st|nd|rd|th)?"
-_A_DATE = rf"(?:[0-9]{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?{_MONTHS}|{_MONTHS}\s[0-9])"
+_A_DATE = rf"(?:[0-9]{{1,2}}(?:(?:st|nd|rd|th)\b|\s(?:of\s)?{_MONTHS})|{_MONTHS}\s[0-9])"
 _LAST_DAY = r"(?:\s?[-–]\s?(?P<last>[0-9]{1,2})(?:st|nd|rd|th)?)?"
 _ZONES = """GMT BST UTC EST EDT CST CDT MST MDT PST PDT ET PT CET CEST AEST IST JST""".split()  # noqa: SIM905
 _ZONE = rf"(?:\s?(?P<zone>{'|'.join(_ZONES)})\b)?"
@@ -262,6 +262,14 @@ def _bare(match: re.Match[str]) -> str | None:
     return _clock(int(match["hour"]), int(match["minute"]), half=None, military=True)
 
 
+def _hours_of_day(match: re.Match[str]) -> str | None:
+    """Read "1520hrs" as a time, unless it counts: "2000hrs of flying"."""
+    hour = int(match["hour"])
+    if hour > 24 or word_after(match) == "of":
+        return None
+    return f"{_clock(hour, int(match['minute']), half=None, military=True)} hours"
+
+
 def _duration(match: re.Match[str]) -> str | None:
     """Read "2:01:09" as hours, minutes and seconds, and "1:59.40" as a sports result."""
     hours, minutes, seconds, part = match["hours"], match["minutes"], match["seconds"], match["part"]
@@ -352,6 +360,7 @@ TIMES: tuple[Rule, ...] = (
         "d", rf"(?P<hour>[0-9]{{1,2}}):(?P<minute>[0-9]{{2}})(?P<half>(?!))?{_ZONE}(?![\w:]|\.[0-9])", _time
     ),
     rule("d", r"(?P<hour>0[0-9])(?P<minute>[0-5][0-9])(?![\w]|[-–.,:/][0-9])", _bare),
+    rule("d", r"(?P<hour>[0-2][0-9])(?P<minute>[0-5][0-9])hrs(?![\w])", _hours_of_day),
     rule("d", r"(?P<hour>[0-9]{1,2})h(?P<minute>[0-9]{2})(?P<half>(?!))?(?P<zone>(?!))?(?![\w])", _time),
     rule("s", r"(?<=[Mm.0-9])\s?[-–]\s?(?=(?:noon|midnight)\b)", lambda match: " to "),
     rule("l", r"(?P<word>noon|midnight)\s?[-–]\s?(?=[0-9])", lambda match: f"{match['word']} to "),

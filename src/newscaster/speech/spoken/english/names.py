@@ -139,6 +139,11 @@ def _numbers(match: re.Match[str]) -> str | None:
     return "numbers" if match[0].lower().startswith("nos") else "number"
 
 
+def _docket(match: re.Match[str]) -> str:
+    """Read the "No. 22-451" of a court."""
+    return f"number {number_words(match['term'])} {name_number(match['number'])}"
+
+
 def _before_number(match: re.Match[str]) -> str:
     return BEFORE_NUMBERS[match["word"]]
 
@@ -306,6 +311,7 @@ ABBREVIATED: tuple[Rule, ...] = (
     rule("l", r"(?:Hwy|Rte)(?=\s[0-9])", lambda match: BEFORE_NUMBERS[match[0]]),
     rule("l", r"s\.(?=\s?[0-9]{1,3}\b.{0,30}\bAct\b)", lambda match: "section"),
     rule("l", r"No\.(?=\s[A-Z]{1,5}[-/ ]?[0-9])", lambda match: "number"),
+    rule("l", r"No\.\s?(?P<term>[0-9]{2})-(?P<number>[0-9]{3,4})(?![\w-])", _docket),
     rule("l", r"[Vv]it(?P<many>s)?\.?(?=\s[A-EK]\b)", _vitamins),
     rule("l", r"Gen(?=\s[XYZ]\b(?!\.\s?[A-Z]))", lambda match: "Gen"),
     rule("l", rf"(?P<title>{_alternatives(TITLES)})\.?-(?=(?:Gen|Col|Cdr|Cmdr|Gov)\b)", _rank),
