@@ -27,6 +27,7 @@ from newscaster.formats.anchor import AnchorFace, write_anchor
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.matting import Matte
 from newscaster.matting.moved import MovedImage, encode_moved
+from newscaster.matting.packed import is_packed, packed
 from newscaster.matting.planes import FrameMatte
 from newscaster.matting.store import MatteStore, MatteWriter
 from newscaster.media import YuvFrame
@@ -118,6 +119,22 @@ def tiny_matte(frames: int, size: tuple[int, int]) -> bytes:
             frame = YuvFrame(FromRgb(ColourTags.for_height(height))(image), size)
             writer.add(FrameMatte.of(Matte(alpha, image, True), frame))
     return buffer.getvalue()
+
+
+def tiny_packed_matte(frames: int = 10, size: tuple[int, int] = (96, 80)) -> bytes:
+    """A packed matte: the rectangle of :func:`tiny_matte`, with noise in its alpha, so that packing pays."""
+    width, height = size
+    rng, image = np.random.default_rng(0), next(iter(images(1, size)))
+    frame = YuvFrame(FromRgb(ColourTags.for_height(height))(image), size)
+    buffer = io.BytesIO()
+    with MatteWriter(buffer, size=size) as writer:
+        for _ in range(frames):
+            alpha = np.zeros((height, width), np.uint8)
+            alpha[8:-8, 8:-8] = rng.integers(3, 252, (height - 16, width - 16))
+            writer.add(FrameMatte.of(Matte(alpha, image, True), frame))
+    small = packed(buffer.getvalue())
+    assert is_packed(small)
+    return small
 
 
 def tiny_moved_matte(frames: int = 10, size: tuple[int, int] = (96, 80)) -> bytes:

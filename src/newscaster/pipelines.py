@@ -791,13 +791,14 @@ def _write(
 def _matte(dataset: Dataset, progress: Progress) -> bytes | None:
     """Return the matte of the target; None if its frames are too small for one."""
     from newscaster.matting.matte import MIN_SIDE_PX
+    from newscaster.matting.packed import packed
     from newscaster.media import TargetVideo
     from newscaster.synthesis.target_matte import video_matte
 
     target = dataset.target
     if min(target.size) < MIN_SIDE_PX:
         return None
-    return video_matte(
+    matte = video_matte(
         TargetVideo(target.video, name=target.video.name),
         target.landmarks,
         size=target.size,
@@ -805,6 +806,7 @@ def _matte(dataset: Dataset, progress: Progress) -> bytes | None:
         loops=target.loops,
         progress=lambda done, total: progress("matte", done, total),
     )
+    return packed(matte)
 
 
 def _run_folder(

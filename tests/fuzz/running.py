@@ -20,7 +20,7 @@ from typing import Any
 from fuzz.scripts import Script
 
 CORPUS = Path(__file__).parent / "corpus"
-TARGETS = ("anchor", "take", "network", "stage", "matte", "manifest", "consent")
+TARGETS = ("anchor", "take", "network", "stage", "matte", "packed", "manifest", "consent")
 MAX_SECONDS = 5.0
 """Of processor time."""
 MAX_BYTES = 1 << 30

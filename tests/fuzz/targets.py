@@ -28,13 +28,14 @@ from newscaster.errors import InputError
 from newscaster.formats.anchor import MOTION, TARGET, AnchorFile
 from newscaster.formats.dataset import Dataset
 from newscaster.inference import Session
+from newscaster.matting.packed import unpacked
 from newscaster.matting.store import MatteStore
 from newscaster.provenance import find_credentials, verify
 from newscaster.safety.readers import read_json
 from newscaster.synthesis.anchor import Anchor
 from signing import signed
 from small_dataset import write_take
-from tiny_anchor import CONTEXT_STEPS, speech_like, tiny_moved_matte, write_tiny_anchor
+from tiny_anchor import CONTEXT_STEPS, speech_like, tiny_moved_matte, tiny_packed_matte, write_tiny_anchor
 
 _CREATED = "2026-01-01T00:00:00+00:00"
 
@@ -182,6 +183,21 @@ def _matte(folder: Path) -> Target:
     return Target(lambda rng, known: drawn(rng, ["matte.bin"], known), use)
 
 
+def _packed(folder: Path) -> Target:
+    sound = tiny_packed_matte()
+
+    def use(script: Script) -> None:
+        data = sound
+        for step in script:
+            data = changed(data, step)
+        try:
+            MatteStore(unpacked(data)).frame(0)
+        except ValueError as error:
+            raise InputError(f"matte.bin: {error}") from error
+
+    return Target(lambda rng, known: drawn(rng, ["matte.bin"], known), use)
+
+
 def _manifest(folder: Path) -> Target:
     plain = folder / "plain.mp4"
     media.write_video(plain, moving_pattern(5, width=64, height=48), fps=Fraction(25), audio=None)
@@ -244,6 +260,7 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "network": _network,
     "stage": _target,
     "matte": _matte,
+    "packed": _packed,
     "manifest": _manifest,
     "consent": _consent,
     "wrong": _wrong,

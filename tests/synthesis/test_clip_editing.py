@@ -19,13 +19,21 @@ from newscaster.face.head_pose import Head
 from newscaster.formats.anchor import MATTE, TARGET, AnchorFile
 from newscaster.formats.bundled_anchors import BUNDLED
 from newscaster.formats.named_clips import ClipTimes, NamedClip
+from newscaster.matting.packed import is_packed, unpacked
 from newscaster.matting.store import MatteStore
 from newscaster.media import TargetVideo
 from newscaster.prepare import video_track
 from newscaster.prepare.video_track import VideoTrack, WantedPerson
 from newscaster.synthesis import clip_editing, target_frames
 from newscaster.synthesis.clip_editing import anchor_clips, append_clips, edit_clips, track_clips
-from tiny_anchor import images, tiny_face, tiny_matte, tiny_moved_matte, write_tiny_anchor
+from tiny_anchor import (
+    images,
+    tiny_face,
+    tiny_matte,
+    tiny_moved_matte,
+    tiny_packed_matte,
+    write_tiny_anchor,
+)
 
 SIZE = (96, 80)
 
@@ -202,6 +210,30 @@ def test_a_stored_matte_covers_the_clip(
     assert newscaster.open(path)._loaded.matte.load() is not None
     edit_clips(path, remove=["nod"])
     assert AnchorFile(path).read(MATTE) == tiny_matte(30, SIZE)
+
+
+def test_a_packed_matte_covers_the_clip_and_stays_packed(
+    tmp_path: Path, footage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matte = tiny_packed_matte(30, SIZE)
+    path = write_tiny_anchor(tmp_path / "matte.anchor", frames=30, matte=matte, person=Head.fit(talking(60)))
+    monkeypatch.setattr(
+        target_frames,
+        "video_matte",
+        lambda video, landmarks, **_: unpacked(tiny_packed_matte(len(landmarks), SIZE)),
+    )
+    append_clips(path, tracked(monkeypatch, footage, "nod=0-0.4"))
+    assert is_packed(AnchorFile(path).read(MATTE))
+    assert len(newscaster.open(path)._loaded.matte.load()) == 40
+    edit_clips(path, remove=["nod"])
+    assert is_packed(AnchorFile(path).read(MATTE))
+    before, after = (
+        MatteStore(unpacked(data)).frame(29).luma for data in (matte, AnchorFile(path).read(MATTE))
+    )
+    assert before is not None
+    assert after is not None
+    errors = np.abs(before.full_alpha().astype(int) - after.full_alpha())
+    assert 0 < errors.mean() < 6  # noise is coded three times; a matte has a hundredth of it
 
 
 def test_only_the_frames_of_a_clip_are_matted(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 
 import newscaster
+from newscaster.errors import AnchorError
 from newscaster.formats.anchor import MATTE, AnchorFile
 from newscaster.matting.planes import OPAQUE, FrameMatte
 from newscaster.matting.store import MatteStore
@@ -18,7 +19,7 @@ from newscaster.synthesis import target_matte
 from newscaster.synthesis.options import Style
 from newscaster.synthesis.target_matte import video_matte
 from newscaster.withdrawal import withdraw
-from tiny_anchor import tiny_matte, write_tiny_anchor
+from tiny_anchor import tiny_matte, tiny_packed_matte, write_tiny_anchor
 
 
 class Computed:
@@ -47,6 +48,48 @@ def test_a_stored_matte_is_read(computed: Computed, tmp_path: Path) -> None:
     store = newscaster.open(path)._loaded.matte.load()
     assert store.frame(3).luma is not None
     assert not computed.calls
+
+
+def test_a_packed_matte_is_unpacked_once(
+    computed: Computed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_tiny_anchor(tmp_path / "x.anchor", matte=tiny_packed_matte())
+    calls: list[object] = []
+    unpack = target_matte.unpack
+
+    def counted(data: bytes, file: BinaryIO, *, fast_bytes: int) -> None:
+        calls.append(data)
+        unpack(data, file, fast_bytes=fast_bytes)
+
+    monkeypatch.setattr(target_matte, "unpack", counted)
+    store = newscaster.open(path)._loaded.matte.load()
+    assert (len(store), store.size) == (10, (96, 80))
+    again = newscaster.open(path)._loaded.matte.load()
+    assert again.stored(9) == store.stored(9)
+    (cached,) = (tmp_path / "home" / "cache" / "mattes").iterdir()
+    assert len(calls) == 1
+    cached.write_bytes(cached.read_bytes()[:-9])
+    assert len(newscaster.open(path)._loaded.matte.load()) == 10
+    assert len(calls) == 2
+    assert not computed.calls
+
+
+def test_a_packed_matte_needs_no_cache(
+    computed: Computed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NEWSCASTER_HOME", str(tmp_path / "file"))
+    path = write_tiny_anchor(tmp_path / "x.anchor", matte=tiny_packed_matte())
+    assert len(newscaster.open(path)._loaded.matte.load()) == 10
+
+
+def test_a_packed_matte_of_another_target_or_damaged_is_refused(computed: Computed, tmp_path: Path) -> None:
+    shorter = write_tiny_anchor(tmp_path / "a.anchor", matte=tiny_packed_matte(9))
+    with pytest.raises(AnchorError, match="9 frames"):
+        newscaster.open(shorter)._loaded.matte.load()
+    torn = write_tiny_anchor(tmp_path / "b.anchor", matte=tiny_packed_matte()[:-30])
+    with pytest.raises(AnchorError, match="Train it again"):
+        newscaster.open(torn)._loaded.matte.load()
 
 
 def test_an_old_anchor_gets_its_matte_at_first_use(

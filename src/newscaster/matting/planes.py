@@ -13,6 +13,7 @@ stored. Some 3 % of the pixels are on the edge, so that compositing is cheap and
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,8 @@ from newscaster.types import ArrayBool, ArrayF32, ArrayI64, ImageU8
 
 Size = tuple[int, int]
 """height, width"""
+DifferencesAt = Callable[[ArrayI64], npt.NDArray[np.int16]]
+"""Differences of colours (n,) at flat indices (n,) of a plane."""
 _STEP = 4
 """Of stored colour differences, in 8-bit pixel values."""
 _MAX_GAP = 0xFFFF
@@ -221,6 +224,27 @@ class FrameMatte:
             ]
         )
         return FrameMatte(y, _plane(half, half_edge, differences))
+
+    @staticmethod
+    def of_alpha(
+        alpha: ImageU8, differences: tuple[DifferencesAt, DifferencesAt, DifferencesAt]
+    ) -> FrameMatte:
+        """Return the matte of alpha (H, W), both even.
+
+        Args:
+            alpha: of the person.
+            differences: of Y, U and V: return the person's colour minus the frame's, (n,), at flat indices
+                (n,) of the plane.
+        """
+        if alpha.min() == 255:
+            return OPAQUE
+        half = half_alpha(alpha)
+        edge, half_edge = (np.flatnonzero((plane > 0) & (plane < 255)) for plane in (alpha, half))
+        luma, *chroma = differences
+        return FrameMatte(
+            _plane(alpha, edge, luma(edge)[None]),
+            _plane(half, half_edge, np.stack([of_plane(half_edge) for of_plane in chroma])),
+        )
 
     def edge_colour(self, image: YuvFrame) -> tuple[int, int, int] | None:
         """Return the mean colour (Y, U, V) of the person along the edge; None if there is no edge."""

@@ -151,6 +151,11 @@ class YuvFrame:
         return image if image.shape[:2] == (height, width) else np.ascontiguousarray(image[:height, :width])
 
 
+def empty_frame(width: int, height: int) -> YuvFrame:
+    """Return a plain frame whose planes are to be written; its sides are even."""
+    return YuvFrame(VideoFrame(width, height, "yuv420p"))
+
+
 def _rows(plane: Any, layout: PixelLayout) -> Plane:
     rows = plane_rows(plane)
     return rows if layout.depth == 8 else rows.view("<u2")

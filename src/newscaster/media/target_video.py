@@ -44,9 +44,15 @@ _MIN_GROUPS_CACHED = 2
 
 
 def encode_target(
-    frames: Iterable[ImageU8], fps: Fraction, *, crf: int = 12, group: int = 12, preset: str = "fast"
+    frames: Iterable[ImageU8 | YuvFrame],
+    fps: Fraction,
+    *,
+    crf: int = 12,
+    group: int = 12,
+    preset: str = "fast",
+    compact: bool = False,
 ) -> bytes:
-    """Encode (H, W, 3) uint8 RGB frames, all of one size, as a target video.
+    """Encode (H, W, 3) uint8 RGB frames or plain YUV frames, all of one size, as a target video.
 
     Args:
         frames: the images; odd sides grow by one pixel, the edge repeated (see `TargetVideo.size`).
@@ -54,6 +60,7 @@ def encode_target(
         crf: x264's quality; 12 is better than that of the output, since a target video is encoded twice.
         group: frames in a group, the maximum cost of a seek; fewer if frames are large.
         preset: x264's trade of speed for size. "superfast" gets the macroblock tree of "veryfast".
+        compact: use CABAC, for a video that is decoded once.
 
     Returns:
         An MP4 file.
@@ -68,16 +75,16 @@ def encode_target(
         "g": str(group),
         "keyint_min": str(group),
         "sc_threshold": "0",
-        "coder": "vlc",
+        "coder": "ac" if compact else "vlc",
     }
     if preset == FILE_X264["preset"]:
         options |= FILE_X264
 
-    def encode(images: Iterator[ImageU8]) -> bytes:
+    def encode(images: Iterator[ImageU8 | YuvFrame]) -> bytes:
         first = next(images, None)
         if first is None:
             raise MediaError("there are no frames for a target video. Give footage with at least one frame")
-        height, width = first.shape[:2]
+        width, height = first.padded_size if isinstance(first, YuvFrame) else first.shape[1::-1]
         if width * height > MAX_PIXELS:
             raise MediaError(
                 f"the frames have {width}x{height} pixels; a target video accepts {MAX_PIXELS} in all "

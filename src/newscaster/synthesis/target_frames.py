@@ -27,6 +27,7 @@ from newscaster.formats.anchor import (
 )
 from newscaster.formats.anchor_info import AnchorInfo
 from newscaster.formats.named_clips import ClipTimes, NamedClip
+from newscaster.matting.packed import is_packed, packed, unpacked
 from newscaster.matting.store import joined, without_frames
 from newscaster.media import (
     TargetVideo,
@@ -62,14 +63,21 @@ class TargetFrames:
     face: AnchorFace
     video: bytes
     matte: bytes | None
-    """None: the anchor stores none."""
+    """Not packed; None: the anchor stores none."""
+    packs_matte: bool
+    """Whether the anchor stores it packed."""
 
     @staticmethod
     def of(file: AnchorFile, clips: Sequence[NamedClip]) -> TargetFrames:
         """Return the target of an anchor with other clips."""
         matte = file.read(MATTE) if MATTE in file.members else None
-        info = replace(file.info, clips=tuple(clips))
-        return TargetFrames(info=info, face=file.face(), video=file.read(TARGET), matte=matte)
+        return TargetFrames(
+            info=replace(file.info, clips=tuple(clips)),
+            face=file.face(),
+            video=file.read(TARGET),
+            matte=None if matte is None else unpacked(matte),
+            packs_matte=matte is not None and is_packed(matte),
+        )
 
     def without(self, clip: NamedClip) -> TargetFrames:
         """Return the target without the frames of a clip that was appended."""
@@ -83,7 +91,8 @@ class TargetFrames:
             if other != clip
         )
         segment = None if face.segment is None else np.unique(face.segment[left], return_inverse=True)[1]
-        return TargetFrames(
+        return replace(
+            self,
             info=replace(self.info, clips=clips, target_frames=len(left)),
             face=replace(
                 face,
@@ -130,7 +139,7 @@ class TargetFrames:
                 segment=None if segment is None else segment[added],
             )
             matte = joined(matte, new)
-        return TargetFrames(info=info, face=face, video=video, matte=matte)
+        return replace(self, info=info, face=face, video=video, matte=matte)
 
     def write(self, file: AnchorFile) -> None:
         """Replace an anchor by itself with this target.
@@ -148,7 +157,7 @@ class TargetFrames:
                 motion=file.read(MOTION),
                 renderer=file.read(RENDERER_WEIGHTS if info.copies else RENDERER),
                 target=self.video,
-                matte=self.matte,
+                matte=packed(self.matte) if self.packs_matte and self.matte is not None else self.matte,
                 speech_encoder=encoder,
                 references=file.references() if info.copies else None,
             )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import threading
@@ -17,8 +18,9 @@ import numpy as np
 from newscaster.errors import AnchorError, OutputError
 from newscaster.formats.anchor import MATTE
 from newscaster.matting.clips import face_box, matte_clip
+from newscaster.matting.packed import is_packed, unpack
 from newscaster.matting.steady import AHEAD_FRAMES
-from newscaster.matting.store import MATTE_VERSION, MatteStore, MatteWriter
+from newscaster.matting.store import CACHE_FAST_BYTES, MATTE_VERSION, MatteStore, MatteWriter
 from newscaster.media import TargetVideo, YuvFrame
 from newscaster.system.files import atomic_write
 from newscaster.system.folders import cache_folder
@@ -79,7 +81,7 @@ def video_matte(
     loops: bool = False,
     progress: FrameProgress | None = None,
 ) -> bytes:
-    """Return the matte of a target video, or of its end, as an anchor stores it.
+    """Return the matte of a target video, or of its end, not packed.
 
     Args:
         video: the target.
@@ -144,15 +146,25 @@ class TargetMatte:
         if self._stored is None:
             return None
         try:
-            return self._checked(MatteStore(self._stored()))
+            data = self._stored()
+            return self._unpacked(data) if is_packed(data) else self._checked(MatteStore(data))
         except ValueError as error:
             raise AnchorError(
                 f"the anchor '{self._name}' cannot be used with a background: {MATTE}: {error}. Train it "
                 "again"
             ) from error
 
+    def _unpacked(self, data: bytes) -> MatteStore:
+        """Return a packed matte, from the cache if it is there."""
+        path = self._path(None if self._key is None else hashlib.sha256(data).hexdigest())
+        return self._read(path) or self._written(
+            path, lambda file: unpack(data, file, fast_bytes=CACHE_FAST_BYTES)
+        )
+
     def _read_cache(self) -> MatteStore | None:
-        path = self._path()
+        return self._read(self._path(self._key))
+
+    def _read(self, path: Path | None) -> MatteStore | None:
         if path is None:
             return None
         try:
@@ -161,7 +173,7 @@ class TargetMatte:
             return None
 
     def _make(self) -> MatteStore:
-        path = self._path()
+        path = self._path(self._key)
         kept = "" if path is None else f", and kept in '{path.parent}'"
         _log.warning(
             "the anchor '%s' has no matte yet: it is computed once, for %d frames%s",
@@ -169,24 +181,28 @@ class TargetMatte:
             self._frames,
             kept,
         )
+        return self._written(path, self._compute)
+
+    def _written(self, path: Path | None, write: Callable[[BinaryIO], None]) -> MatteStore:
+        """Return a matte that is written to a file of the cache, or to memory if there is no room."""
         if path is not None:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_write(path) as temporary, temporary.open("wb") as file:
-                    self._compute(file)
+                    write(file)
                 return self._checked(MatteStore(path))
             except (OSError, OutputError) as error:
                 _log.warning("the matte is not kept: %s", error)
         buffer = io.BytesIO()
-        self._compute(buffer)
+        write(buffer)
         return self._checked(MatteStore(buffer.getvalue()))
 
-    def _path(self) -> Path | None:
-        """Return the file in the cache; None if there is no folder for it."""
+    def _path(self, key: str | None) -> Path | None:
+        """Return the file of a key in the cache; None if there is no folder for it."""
         folder = matte_folder()
-        if self._key is None or folder is None:
+        if key is None or folder is None:
             return None
-        return folder / f"{self._key[:40]}-{MATTE_VERSION}.matte"
+        return folder / f"{key[:40]}-{MATTE_VERSION}.matte"
 
     def _checked(self, store: MatteStore) -> MatteStore:
         """Return the matte. Raise ValueError if it is that of another target."""
