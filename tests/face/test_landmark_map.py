@@ -4,6 +4,7 @@ import numpy as np
 
 from faces import face_points
 from newscaster.face.crop import FaceCrop
+from newscaster.face.hidden_box import Box
 from newscaster.face.landmark_map import CHANNELS, draw_landmark_map
 from newscaster.face.topology import MOUTH
 
@@ -56,3 +57,12 @@ def test_map_lies_where_the_points_are() -> None:
     cross = a[:, 0] * b[:, 1] - b[:, 0] * a[:, 1]
     wanted = ((a + b) * cross[:, None]).sum(axis=0) / (3 * cross.sum())
     np.testing.assert_allclose(centre, wanted, atol=0.2)
+
+
+def test_a_part_is_that_of_the_whole_map() -> None:
+    box = Box(10, 42, 6, 54)
+    for opening in (0.0, 0.1, 0.2):
+        points = mouth_px(opening) + np.array([0.3, -0.4])
+        whole = draw_landmark_map(points, side=128, map_side=64)
+        part = draw_landmark_map(points, side=128, map_side=64, box=box)
+        np.testing.assert_array_equal(part, whole[:, box.top : box.bottom, box.left : box.right])

@@ -14,6 +14,7 @@ from newscaster.media import YuvFrame
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.live_rendering import LiveRenderer
 from newscaster.synthesis.renderer import Job, Renderer
+from newscaster.system.turns import Turns, outside_turn
 from newscaster.types import ArrayF64, ImageU8
 from tiny_anchor import write_tiny_anchor
 
@@ -75,23 +76,25 @@ def test_a_mouth_at_rest_is_rendered_once(anchor: Anchor, cache_bytes: int, aske
     assert counting.asked == asked  # one frame's mouth is not free
 
 
-def test_no_more_streams_compute_at_a_time_than_there_are_cores(
+def test_streams_take_turns_and_no_more_than_these_run_networks(
     anchor: Anchor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared, at_once, most = anchor._loaded.live_renderer, 0, 0
     guard, render_frame = threading.Lock(), LiveRenderer.image
-    monkeypatch.setattr(shared, "turns", threading.BoundedSemaphore(2))
+    monkeypatch.setattr(shared, "turns", Turns(2))
 
     def slowly(self: LiveRenderer, index: int, shape: ArrayF64, *, number: int = 0) -> YuvFrame:
+        outside_turn(compute, 0.005)
+        return render_frame(self, index, shape, number=number)
+
+    def compute(seconds: float) -> None:
         nonlocal at_once, most
         with guard:
             at_once += 1
             most = max(most, at_once)
-        time.sleep(0.005)
-        image = render_frame(self, index, shape, number=number)
+        time.sleep(seconds)
         with guard:
             at_once -= 1
-        return image
 
     monkeypatch.setattr(LiveRenderer, "image", slowly)
 

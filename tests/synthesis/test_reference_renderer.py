@@ -68,7 +68,10 @@ def renderer(session: Session) -> ReferenceRenderer:
 
 def jobs(numbers: range) -> Iterator[Job]:
     for number in numbers:
-        yield Job(SimpleNamespace(crop=CLIP.crops[number], index=number, angles=None), CLIP.points[number])  # type: ignore[arg-type]
+        yield Job(
+            SimpleNamespace(crop=CLIP.crops[number], index=number, angles=None, is_kept=False),
+            CLIP.points[number],
+        )  # type: ignore[arg-type]
 
 
 def pasted(made: ReferenceRenderer, job: Job) -> np.ndarray:
@@ -106,11 +109,33 @@ def test_rows_of_neighbours_are_those_of_the_image() -> None:
 def test_reduced_crops_of_the_frames_are_enough(session: Session) -> None:
     made = renderer(session)
     for job in jobs(range(20, 23)):
-        small = SimpleNamespace(crop=reduced(job.frame.crop, SIDE // 2), angles=None)
+        small = SimpleNamespace(crop=reduced(job.frame.crop, SIDE // 2), angles=None, is_kept=False)
         reduced_job = replace(job, frame=small)  # type: ignore[arg-type]
         difference = np.abs(made.crops([job]).astype(int) - made.crops([reduced_job]))
         assert difference.mean() < 0.3
         assert difference.max() <= 12
+
+
+def test_frames_whose_crops_are_kept_are_reduced_once(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, reduced_crops = renderer(session), []
+    context = made._box.context
+    monkeypatch.setattr(made._box, "context", lambda crop: reduced_crops.append(crop) or context(crop))
+
+    def kept(job: Job, crop: np.ndarray) -> Job:
+        frame = SimpleNamespace(crop=crop, index=3, angles=None, is_kept=True)
+        return replace(job, frame=frame)  # type: ignore[arg-type]
+
+    (job,) = jobs(range(3, 4))
+    other = CLIP.crops[20].copy()
+    expected = made.crops([job]), made.crops([kept(job, other)])
+    reduced_crops.clear()
+    for _ in range(2):
+        np.testing.assert_array_equal(made.crops([kept(job, other)]), expected[1])
+    assert not reduced_crops
+    np.testing.assert_array_equal(made.crops([kept(job, job.frame.crop)]), expected[0])
+    assert len(reduced_crops) == 1, "another crop of that number is reduced anew"
 
 
 def test_mouths_without_a_frame_of_their_own_are_rendered(session: Session) -> None:

@@ -79,8 +79,7 @@ def nearest_references(mouth: ArrayFloat, references: ArrayFloat, count: int = C
 
     If there are fewer, the last one is repeated.
     """
-    order = np.argsort(_squared(mouth, references), kind="stable")[:count]
-    return np.asarray(np.pad(order, (0, count - len(order)), mode="edge"), np.int64)
+    return _padded(np.argsort(_squared(mouth, references), kind="stable")[:count], count)
 
 
 def relative_distances(mouth: ArrayFloat, chosen: ArrayFloat) -> ArrayF32:
@@ -204,8 +203,7 @@ class ReferencePath:
         oldest = self._open.popleft()
         first = oldest.candidates[state]
         others = oldest.order[oldest.order != first]
-        numbers = np.concatenate([[first], others])[: self._count]
-        return np.asarray(np.pad(numbers, (0, self._count - len(numbers)), mode="edge"), np.int64)
+        return _padded(np.concatenate([[first], others])[: self._count], self._count)
 
 
 @dataclass(frozen=True)
@@ -227,8 +225,15 @@ def _squared(mouth: ArrayFloat, references: ArrayFloat) -> ArrayF64:
 
     Mouth by mouth: products of matrices round otherwise for pieces of another size.
     """
-    squared = (np.asarray(references, np.float64) - mouth) ** 2
-    return np.asarray(squared.sum(axis=(1, 2)) / MOUTH_POINTS)
+    apart = (np.asarray(references, np.float64) - mouth).reshape(len(references), -1)
+    return np.asarray(np.einsum("ij,ij->i", apart, apart) / MOUTH_POINTS)
+
+
+def _padded(numbers: ArrayI64, count: int) -> ArrayI64:
+    """Return ``count`` numbers: if there are fewer, the last one is repeated."""
+    if len(numbers) < count:
+        numbers = np.pad(numbers, (0, count - len(numbers)), mode="edge")
+    return np.asarray(numbers, np.int64)
 
 
 def _typical_distance(references: ArrayF64) -> float:

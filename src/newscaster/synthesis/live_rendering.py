@@ -16,6 +16,7 @@ from newscaster.synthesis.overlays import NO_MARKS, Overlays
 from newscaster.synthesis.renderer import Job, Patch, Renderer
 from newscaster.synthesis.target import Target
 from newscaster.system.cpu import usable_cores
+from newscaster.system.turns import Turns
 from newscaster.types import ArrayF64
 
 _CACHE_BYTES = 64 << 20
@@ -42,9 +43,10 @@ class LiveRenderer:
         self._marks = NO_MARKS
         self._chooser = renderer.chooser()
         self._compositor: Compositor | None = None
-        self.turns = threading.BoundedSemaphore(usable_cores())
-        """Held while a stream computes motion or an image, shared by all streams: as many as cores do so at
-        once. Frames that are made one after the other take less time, since networks stay in the caches."""
+        self.turns = Turns(usable_cores() + 1)
+        """Taken while a stream computes motion or an image, shared by all streams: a network on each core,
+        and one in Python. Frames that are made one after the other take less time, since networks stay in
+        the caches."""
 
     def marked(self, marks: Overlays, compositor: Compositor | None = None) -> LiveRenderer:
         """Return a renderer of another stream, with overlays and a background. The cache is shared."""

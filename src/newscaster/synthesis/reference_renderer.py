@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,8 @@ _LARGE_KEPT = 6
 """References whose rows of neighbours are kept at least, 3 MB each at a side of 512, 7 MB at 768."""
 _LARGE_BYTES = 32 << 20
 """Memory in which more of them are kept, if they are small: 72 of a side of 256."""
+_MAX_CONTEXTS = 2048
+"""Frames of a target whose reduced pixels are kept, 3 to 12 kB each."""
 _RGB_BYTES, _PLANES_BYTES = 12, 6
 """Bytes of the neighbours of a pixel: four pixels of RGB, or of planes with chroma at half the size."""
 
@@ -108,6 +111,7 @@ class ReferenceRenderer(Renderer):
         self._side = hidden.shape[0]
         self._box = _BoxOf(hidden)
         self.corner = self._box.corner
+        self._contexts: dict[int, tuple[ref[ImageU8], ImageU8]] = {}
         # Successive frames often have the same first reference, and all references soon come again.
         in_rgb, in_planes = (
             max(_LARGE_KEPT, _LARGE_BYTES // (size * self._side**2)) for size in (_RGB_BYTES, _PLANES_BYTES)
@@ -176,12 +180,26 @@ class ReferenceRenderer(Renderer):
         box = self._box
         return {
             **box.inputs,
-            "context": box.context(job.frame.crop),
-            "landmark_map": box.cut(draw_landmark_map(job.points, side=self._side, map_side=CELLS))[None],
+            "context": self._context(job.frame),
+            "landmark_map": draw_landmark_map(job.points, side=self._side, map_side=CELLS, box=box.cells)[
+                None
+            ],
             "flow": coarse_flow(mouth, chosen, box=box.of_flow),
             "distance": relative_distances(mouth, chosen)[None],
             "small": np.concatenate([self._small(number) for number in numbers.tolist()]),
         }, numbers
+
+    def _context(self, frame: TargetFrame) -> ImageU8:
+        """Return the reduced visible pixels of a frame; they are kept if the target keeps its crop."""
+        crop = frame.crop
+        if not frame.is_kept:
+            return self._box.context(crop)
+        kept, context = self._contexts.get(frame.index, (None, None))
+        if context is None or kept is None or kept() is not crop:
+            context = self._box.context(crop)
+            if len(self._contexts) < _MAX_CONTEXTS or frame.index in self._contexts:
+                self._contexts[frame.index] = ref(crop), context
+        return context
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,18 +231,18 @@ class _BoxOf:
 
     def __init__(self, hidden: ArrayBool) -> None:
         cell = hidden.shape[0] // CELLS
-        self._cells = cell_box(hidden, cells=CELLS, multiple=_BOX_MULTIPLE)
+        self.cells = cell_box(hidden, cells=CELLS, multiple=_BOX_MULTIPLE)
         self._cell = cell
-        self._pixels = self._cells.scaled_up(cell)
-        self.of_flow = self._cells.scaled(CELLS // GRID)
+        self._pixels = self.cells.scaled_up(cell)
+        self.of_flow = self.cells.scaled(CELLS // GRID)
         self._visible = {
             side: self._visible_fraction(hidden, side) for side in {hidden.shape[0], SMALL_SIDE, CELLS}
         }
         hidden_fraction = reduced_mean(_part(hidden, self._pixels)[..., None], cell)
         self.inputs: dict[str, npt.NDArray[Any]] = {
             "hidden": hidden_fraction.transpose(2, 0, 1)[None],
-            "cell_columns": np.arange(self._cells.left, self._cells.right, dtype=np.float32),
-            "cell_rows": np.arange(self._cells.top, self._cells.bottom, dtype=np.float32)[:, None],
+            "cell_columns": np.arange(self.cells.left, self.cells.right, dtype=np.float32),
+            "cell_rows": np.arange(self.cells.top, self.cells.bottom, dtype=np.float32)[:, None],
         }
         self.pixels = _places("columns", "rows", self._pixels)
         self._parts: dict[tuple[int, ...], _UsedPart] = {}
@@ -235,7 +253,7 @@ class _BoxOf:
         """Return the cells that hold the used pixels of the crop: left, top, right and bottom."""
         if used not in self._parts:
             left, top, right, bottom = used
-            cell, whole = self._cell, self._cells
+            cell, whole = self._cell, self.cells
             cells = Box(
                 max(top // cell, whole.top),
                 min(-(-bottom // cell), whole.bottom),
@@ -248,18 +266,13 @@ class _BoxOf:
     def _visible_fraction(self, hidden: ArrayBool, side: int) -> ArrayF32:
         """Return how much of each pixel of the box is visible, (h, w, 1), in a crop of ``side`` pixels."""
         fraction = reduced_mean(~hidden[..., None], hidden.shape[0] // side)
-        return _part(fraction, self._cells.scaled_up(side // CELLS))
+        return _part(fraction, self.cells.scaled_up(side // CELLS))
 
     def context(self, crop: ImageU8) -> ImageU8:
         """Return the reduced visible pixels, (1, h, w, 3), of a crop of any side that divides its own."""
         cell = len(crop) // CELLS
-        visible = _part(crop, self._cells.scaled_up(cell)) * self._visible[len(crop)] + np.float32(0.5)
+        visible = _part(crop, self.cells.scaled_up(cell)) * self._visible[len(crop)] + np.float32(0.5)
         return np.asarray(as_image(visible.astype(np.uint8)).reduce(cell))[None]
-
-    def cut(self, maps: ImageU8) -> ImageU8:
-        """Cut the box out of maps (C, CELLS, CELLS)."""
-        box = self._cells
-        return maps[:, box.top : box.bottom, box.left : box.right]
 
 
 @dataclass(frozen=True, eq=False)

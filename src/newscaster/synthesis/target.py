@@ -47,6 +47,8 @@ class TargetFrame:
     """Position of the crop on the frame; None if no pixel of it would be visible."""
     angles: ArrayF64 | None = None
     """(3,) yaw, pitch and roll of the head in degrees; None: unknown."""
+    is_kept: bool = False
+    """Whether the target keeps the crop, and gives the same array again."""
 
     @property
     def rgb(self) -> ImageU8:
@@ -188,7 +190,8 @@ class Target:
             cached = self._cache.get(index) or self._keep(index, self._cut(index))
         image.size = self._size
         transform = self._face.transforms[index]
-        return TargetFrame(index, image, cached.crop, transform, cached.placement, self._angles[index])
+        angles = self._angles[index]
+        return TargetFrame(index, image, cached.crop, transform, cached.placement, angles, is_kept=True)
 
     @cached_property
     def _angles(self) -> ArrayF64:
