@@ -74,7 +74,7 @@ async def show(stream: EncodedStream, frames: list[LiveFrame]) -> None:
     """Push frames, each when the one before is encoded."""
     for frame in frames:
         stream.push(frame)
-        while stream._images[0] or stream._audio[0]:
+        while stream._images or stream._audio:
             await asyncio.sleep(0)
 
 

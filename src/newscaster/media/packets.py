@@ -27,6 +27,9 @@ PACKET_SAMPLES = OPUS_RATE // 50
 """Samples of one Opus packet: 20 ms."""
 _OPUS_BITS = 64_000
 _QUIETEST_DBOV = -127
+_STATIC_ERROR = 300
+"""Sum of squared errors of 16 x 16 pixels below which VP8 does not code what is left of their change:
+about one 8-bit value per pixel."""
 _KEY_FRAME_INTERVAL = 3000
 """Key frames come when they are asked for."""
 
@@ -96,7 +99,7 @@ class Vp8Packets(VideoPackets):
             "lag-in-frames": "0",
             "overshoot-pct": "15",
             "undershoot-pct": "100",
-            "static-thresh": "1",
+            "static-thresh": str(_STATIC_ERROR),
         }
         return codec
 

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -67,6 +67,25 @@ class FrameSource(Protocol):
         """Give it no more of them."""
 
 
+class _AudioPart(NamedTuple):
+    """20 ms of audio."""
+
+    samples: AudioF32
+    first: int
+    """Number of its first sample."""
+    due: float
+    """When it is sent, in the time of the event loop."""
+
+
+class _Job(NamedTuple):
+    """What is encoded of one frame."""
+
+    image: media.YuvFrame | None
+    number: int
+    key: bool
+    audio: list[_AudioPart]
+
+
 class EncodedStream:
     """The encoded frames of a session: a sink while it has viewers.
 
@@ -89,7 +108,7 @@ class EncodedStream:
         self._first: int | None = None
         self._pending = np.zeros(0, np.float32)
         self._sent = 0
-        self._images, self._audio = [0], [0]  # in the encoder
+        self._images = self._audio = 0  # in the encoder
         self._key_wanted, self._last_key = True, -_KEY_FRAMES_APART
 
     def add(self, viewer: Viewer) -> None:
@@ -123,15 +142,15 @@ class EncodedStream:
         number = frame.number - self._first
         if number % _BIT_RATE_FRAMES == 0:
             self._set_bit_rate()
-        if frame.image is not None and self._images[0] < _MAX_IMAGES:
+        image, key = None, False
+        if frame.image is not None and self._images < _MAX_IMAGES:
+            image = frame.image
             key = self._key_wanted and number - self._last_key >= _KEY_FRAMES_APART
             if key:
                 self._key_wanted, self._last_key = False, number
-            image = frame.image
-            self._submit(
-                lambda: self._video.encode(image, number, key=key), self._deliver_image, self._images
-            )
-        self._push_audio(frame, number)
+        audio = self._audio_parts(frame, number)
+        if image is not None or audio:
+            self._submit(_Job(image, number, key, audio))
 
     def end(self) -> None:
         """End all viewers: the session has ended."""
@@ -139,51 +158,56 @@ class EncodedStream:
             viewer.end()
         self._stop()
 
-    def _push_audio(self, frame: LiveFrame, number: int) -> None:
+    def _audio_parts(self, frame: LiveFrame, number: int) -> list[_AudioPart]:
+        """Return what the audio of a frame completes: packets of 20 ms."""
         due = self._loop.time() - len(self._pending) / RATE
         self._pending = np.concatenate([self._pending, frame.audio])
         # Opening the encoders delays the first packets, and a browser would then delay all audio for seconds.
         # So initial silence is skipped.
         is_early = number < _QUIET_FRAMES and not frame.speaking
         size = media.PACKET_SAMPLES
+        parts: list[_AudioPart] = []
         while len(self._pending) >= size:
-            part, self._pending = self._pending[:size], self._pending[size:]
-            if not is_early:
-                self._encode_audio(part, self._sent, due)
+            samples, self._pending = self._pending[:size], self._pending[size:]
+            if not is_early and self._audio + len(parts) < _MAX_AUDIO:
+                parts.append(_AudioPart(samples, self._sent, due))
             self._sent += size
             due += size / RATE
+        return parts
 
-    def _encode_audio(self, samples: AudioF32, first: int, due: float) -> None:
-        if self._audio[0] < _MAX_AUDIO:
-            self._submit(
-                lambda: self._opus.encode(samples, first),
-                lambda packet: self._deliver_audio(packet, due),
-                self._audio,
-            )
-
-    def _submit(self, encode: Callable[[], Any], deliver: Callable[[Any], None], waiting: list[int]) -> None:
+    def _submit(self, job: _Job) -> None:
+        """Encode a frame and its audio in one go: a change of threads takes as long as a packet of audio."""
         assert self._thread is not None
-        waiting[0] += 1
-        encoding = self._loop.run_in_executor(self._thread, encode)
-        encoding.add_done_callback(lambda done: self._encoded(done, deliver, waiting))
+        self._count(job, 1)
+        encoding = self._loop.run_in_executor(self._thread, self._encode, job)
+        encoding.add_done_callback(lambda done: self._encoded(done, job))
 
-    def _encoded(self, done: asyncio.Future[Any], deliver: Callable[[Any], None], waiting: list[int]) -> None:
-        waiting[0] -= 1
+    def _count(self, job: _Job, step: int) -> None:
+        self._images += step * (job.image is not None)
+        self._audio += step * len(job.audio)
+
+    def _encode(self, job: _Job) -> tuple[list[Any], Any]:
+        """Return the packets of audio and of video, which may be None."""
+        audio = [self._opus.encode(part.samples, part.first) for part in job.audio]
+        if job.image is None:
+            return audio, None
+        return audio, self._video.encode(job.image, job.number, key=job.key)
+
+    def _encoded(self, done: asyncio.Future[tuple[list[Any], Any]], job: _Job) -> None:
+        self._count(job, -1)
         if done.cancelled():
             return
         if (error := done.exception()) is not None:
             _log.error("the encoder of session %s failed: %r", self._session.id, error)
             self.end()
-        elif (packet := done.result()) is not None:
-            deliver(packet)
-
-    def _deliver_image(self, packet: Any) -> None:
+            return
+        audio, image = done.result()
         for viewer in tuple(self._viewers):
-            viewer.put_image(packet)
-
-    def _deliver_audio(self, packet: Any, due: float) -> None:
-        for viewer in tuple(self._viewers):
-            viewer.put_audio(packet, due)
+            if image is not None:
+                viewer.put_image(image)
+            for packet, part in zip(audio, job.audio, strict=True):
+                if packet is not None:
+                    viewer.put_audio(packet, part.due)
 
     def _set_bit_rate(self) -> None:
         known = [bits for viewer in self._viewers if (bits := viewer.bits()) is not None]
