@@ -22,6 +22,9 @@ _DIMS, _DATA_TYPE, _NAME, _RAW_DATA = 1, 2, 8, 9
 _INPUT, _OUTPUT, _NODE_NAME, _OPERATOR, _ATTRIBUTE = 1, 2, 3, 4, 5
 _ATTRIBUTE_NAME, _ATTRIBUTE_NUMBER, _ATTRIBUTE_KIND = 1, 3, 20
 _FLOAT, _INT64, _HALF = 1, 7, 10
+CHANNEL_MULTIPLE = 4
+"""ONNX Runtime computes a convolution in blocks of channels, which is faster, if its input has a multiple of
+these; or fewer than a block."""
 _KIND_NUMBER = 2
 _MIN_ELEMENTS = 256
 """Arrays with fewer elements, such as biases, keep their precision."""
@@ -44,6 +47,12 @@ def with_weights(graph: bytes, weights: Mapping[str, NDArray[Any]]) -> bytes:
         else bytes(whole)
         for number, value, whole in Reader().fields(memoryview(graph))
     )
+
+
+def with_unused_inputs(kernel: NDArray[Any]) -> NDArray[Any]:
+    """Return the weights (O, I, h, w) of a convolution, and zeros for inputs up to `CHANNEL_MULTIPLE`."""
+    unused = -kernel.shape[1] % CHANNEL_MULTIPLE
+    return np.pad(kernel, ((0, 0), (0, unused), (0, 0), (0, 0)))
 
 
 def _tensor(name: str, array: NDArray[Any], kind: int | None = None) -> bytes:

@@ -88,6 +88,18 @@ def test_normalisation_becomes_part_of_the_convolution() -> None:
     torch.testing.assert_close(made, block.eval()(x), atol=1e-5, rtol=1e-4)
 
 
+def test_the_first_convolution_has_unused_inputs_that_change_nothing() -> None:
+    """Blocks of channels are computed faster than single ones."""
+    kernel = np.random.default_rng(0).normal(size=(5, 27, 3, 3)).astype(np.float32)
+    more = folded({"enter.weight": kernel, "leave.weight": kernel})
+    assert more["enter.weight"].shape == (5, 28, 3, 3)
+    np.testing.assert_array_equal(more["enter.weight"][:, :27], kernel)
+    assert not more["enter.weight"][:, 27:].any()
+    assert more["leave.weight"] is kernel
+    fitting = kernel[:, :24]
+    np.testing.assert_array_equal(folded({"enter.weight": fitting})["enter.weight"], fitting)
+
+
 def test_weights_that_do_not_fit_are_refused() -> None:
     def session(data: bytes) -> None:
         reference_session(data, side=128, name="weights of a test")

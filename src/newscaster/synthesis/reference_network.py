@@ -19,7 +19,7 @@ from newscaster.errors import AnchorError
 from newscaster.face.landmark_map import CHANNELS
 from newscaster.face.references import CELLS, COUNT
 from newscaster.inference import ONNX_RUNTIME, Session
-from newscaster.onnx_weights import with_weights
+from newscaster.onnx_weights import with_unused_inputs, with_weights
 from newscaster.safety.readers import read_tensors
 
 _BASE_WEIGHTS = "base_renderer.safetensors"
@@ -32,6 +32,7 @@ _SAMPLE_CELLS = 32, 48
 _EPSILON = 1e-5
 """Of batch normalisation in PyTorch, by default."""
 _MAX_TENSORS = 256
+_FIRST = "enter.weight"
 _STATISTICS = ("weight", "bias", "running_mean", "running_var")
 
 Weights = Mapping[str, NDArray[Any]]
@@ -116,7 +117,8 @@ def folded(weights: Weights) -> dict[str, NDArray[Any]]:
     """Return weights in which each batch normalisation has become part of the convolution before it.
 
     ``NAME.0`` is a convolution without a bias and ``NAME.1`` its normalisation; the result has
-    ``NAME.weight`` and ``NAME.bias``. All others stay as they are.
+    ``NAME.weight`` and ``NAME.bias``. The first convolution gets weights of 0 for the channels that a graph
+    adds, see `onnx_weights.CHANNEL_MULTIPLE`. All others stay as they are.
     """
     result = dict(weights)
     for name in weights:
@@ -131,6 +133,8 @@ def folded(weights: Weights) -> dict[str, NDArray[Any]]:
         kernel = result.pop(f"{block}.0.weight").astype(np.float64)
         result[f"{block}.weight"] = (kernel * factor[:, None, None, None]).astype(np.float32)
         result[f"{block}.bias"] = (shift - mean * factor).astype(np.float32)
+    if _FIRST in result:
+        result[_FIRST] = with_unused_inputs(result[_FIRST])
     return result
 
 

@@ -27,7 +27,9 @@ from newscaster.models.reference.network import (
     MIN_PRIOR,
     TEMPERATURE,
     ReferenceConfig,
+    seen_channels,
 )
+from newscaster.onnx_weights import CHANNEL_MULTIPLE
 from newscaster.training.onnx_export import OPSET
 
 _FOUR = 4
@@ -203,7 +205,10 @@ class _Writer:
         return _Mixed(self.add("Add", first, refinement), own, low)
 
     def _seen(self, warped: str, prior: str) -> str:
-        """Write the input of the U-Net, (1, C, h, w); see `network._seen`."""
+        """Write the input of the U-Net, (1, C, h, w); see `network._seen`.
+
+        Channels of weight 0 follow: see `onnx_weights.CHANNEL_MULTIPLE`.
+        """
         count = self._config.references
         mean = self._sum(self.add("Mul", warped, prior))
         others = self.add("Mul", self.add("Sub", warped, mean), self.constant(CONTRAST))
@@ -213,6 +218,7 @@ class _Writer:
         far = self.add("Reshape", far, self.constant([1, count, 1, 1], np.int64))
         context = self.add("Cast", self.add("Transpose", "context", perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
         maps = self.add("Cast", "landmark_map", to=TensorProto.FLOAT)
+        unused = -seen_channels(count) % CHANNEL_MULTIPLE
         return self.add(
             "Concat",
             self.add("Mul", context, self.constant(1 / 255)),
@@ -221,6 +227,7 @@ class _Writer:
             self.add("Reshape", others, shape),
             self.add("Mul", maps, self.constant(1 / 255)),
             self.add("Expand", far, self.add("Concat", self.constant([1, count], np.int64), grid, axis=0)),
+            *["hidden"] * unused,
             axis=1,
         )
 

@@ -72,6 +72,11 @@ class ReferenceConfig:
         return ReferenceConfig(**fields)
 
 
+def seen_channels(references: int) -> int:
+    """Return the channels of the U-Net's input, for so many references."""
+    return 2 * 3 + 1 + 3 * references + len(CHANNELS) + references
+
+
 class Sight(NamedTuple):
     """What the network is given of B frames, in a box of h x w cells; pixels are 0 to 1 unless noted."""
 
@@ -193,8 +198,7 @@ class BlendingUNet(nn.Module):
         self.register_buffer("detail_gain", torch.tensor(config.detail_gain))
         channels, count = config.channels, config.references
         pairs = list(pairwise(channels))
-        entering = 2 * 3 + 1 + 3 * count + len(CHANNELS) + count
-        self.enter = convolution(entering, channels[0], 3)
+        self.enter = convolution(seen_channels(count), channels[0], 3)
         self.encoder = nn.ModuleList(residuals(c, 1) for c in channels)
         self.down = nn.ModuleList(convolution(a, b, 3, stride=2) for a, b in pairs)
         self.up = nn.ModuleList(convolution(b, a, 1) for a, b in pairs)
