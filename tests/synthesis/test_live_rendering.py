@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 
 import newscaster
-from newscaster.media import YuvFrame
+from newscaster.media import TargetVideo, YuvFrame
 from newscaster.synthesis.anchor import Anchor
 from newscaster.synthesis.live_rendering import LiveRenderer
 from newscaster.synthesis.renderer import Job, Renderer
+from newscaster.system import turns
 from newscaster.system.turns import Turns, outside_turn
 from newscaster.types import ArrayF64, ImageU8
 from tiny_anchor import write_tiny_anchor
@@ -105,6 +107,25 @@ def test_streams_take_turns_and_no_more_than_these_run_networks(
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(show, range(6))) == [10] * 6
     assert most == 2
+
+
+def test_groups_are_decoded_outside_of_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other streams wait for what a turn does in Python."""
+    decode, turns_then = TargetVideo._decode_group, []
+
+    def watched(self: TargetVideo, group: int) -> list[VideoFrame]:
+        turns_then.append(turns._turn.get())
+        return decode(self, group)
+
+    monkeypatch.setattr(TargetVideo, "_decode_group", watched)
+    anchor = newscaster.open(write_tiny_anchor(tmp_path / "x.anchor"))
+    with anchor.live() as live:
+        anchor._loaded.target.release()
+        turns_then.clear()
+        for _ in itertools.islice(live.frames(paced=False), 4):
+            pass
+    assert turns_then
+    assert not any(turns_then)
 
 
 def test_threads_render_at_once(anchor: Anchor, tmp_path: Path) -> None:

@@ -211,6 +211,10 @@ class TargetVideo:
         """Return a copy of one decoded frame, which the caller may modify."""
         return YuvFrame(self._copier.copy(self._decode_frame(index)))
 
+    def load(self, index: int) -> None:
+        """Decode a frame, and those of its group, unless they are kept."""
+        self._decode_frame(index)
+
     def release(self) -> None:
         """Free the decoded frames, which are decoded again when they are needed."""
         self._cache.clear()

@@ -427,11 +427,14 @@ class Live:
                     )
 
     def _render(self, index: int, shape: ArrayF64, number: int) -> tuple[YuvFrame, float]:
-        """Return an image, and how long it took."""
+        """Return an image, and how long it took without the wait for a turn."""
+        started = time.perf_counter()
+        self._live_renderer.load(index)
+        load_seconds = time.perf_counter() - started
         with self._live_renderer.turns:
             started = time.perf_counter()
             image = self._live_renderer.image(index, shape, number=number)
-            return image, time.perf_counter() - started
+            return image, load_seconds + time.perf_counter() - started
 
     def _wait_and_count(self, number: int, paced: bool, plan: _Plan, late: bool) -> tuple[int, ...] | None:
         """Wait until a frame is due, and count it.

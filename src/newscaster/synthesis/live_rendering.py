@@ -60,6 +60,10 @@ class LiveRenderer:
         """Width and height of the frames, in pixels."""
         return self._target.size
 
+    def load(self, index: int) -> None:
+        """Decode frame `index` of the target if it is not: outside of a turn, which others wait for."""
+        self._target.load(index)
+
     def image(self, index: int, shape: ArrayF64, *, number: int = 0) -> YuvFrame:
         """Return frame `index` of the target, owned by the caller.
 

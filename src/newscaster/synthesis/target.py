@@ -183,6 +183,11 @@ class Target:
         with self._lock:
             self._video.release()
 
+    def load(self, index: int) -> None:
+        """Decode a frame, and those of its group, unless they are kept. Thread-safe."""
+        with self._lock:
+            self._video.load(index)
+
     def frame(self, index: int) -> TargetFrame:
         """Return one frame, owned by the caller. Thread-safe."""
         with self._lock:
