@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -56,12 +58,13 @@ def test_points_must_fit_the_crops() -> None:
         References([np.zeros((8, 8, 3), np.uint8)] * 2, points, np.zeros((3, 3), np.float32))
 
 
-def test_pieces_of_any_size_give_the_same_path() -> None:
+@pytest.mark.parametrize("angles", [None, np.zeros((30, 3))])
+def test_pieces_of_any_size_give_the_same_path(angles: np.ndarray | None) -> None:
     rng = np.random.default_rng(0)
     references, mouths = shapes(rng.uniform(0, 1, 30)), shapes(rng.uniform(0, 1, 50))
 
     def path(sizes: list[int]) -> np.ndarray:
-        operator, parts, first = ReferencePath(references), [], 0
+        operator, parts, first = ReferencePath(references, angles), [], 0
         for size in sizes:
             parts.append(operator.push(mouths[first : first + size]))
             first += size
@@ -82,6 +85,30 @@ def test_the_first_reference_does_not_flicker() -> None:
     nearest = [nearest_references(shape, references)[0] for shape in shapes(tremor)]
     assert len(set(nearest)) == 2, "the nearest one changes from frame to frame"
     assert len(set(first.tolist())) == 1
+
+
+def test_other_references_of_footage_stay_while_they_are_near() -> None:
+    rng = np.random.default_rng(1)
+    references, wanted = shapes(rng.uniform(0.4, 0.6, 40)), 0.5 + 0.01 * rng.standard_normal(60)
+    changes = {}
+    for name, angles in (("photograph", None), ("footage", np.zeros((40, 3)))):
+        path = ReferencePath(references, angles)
+        numbers = np.concatenate([path.push(shapes(wanted)), path.flush()])
+        changes[name] = np.mean([set(a) != set(b) for a, b in itertools.pairwise(numbers.tolist())])
+        assert all(len(set(row)) == COUNT for row in numbers.tolist())
+        if angles is not None:
+            ranks = [
+                nearest_references(mouth, references, 40).tolist().index(number)
+                for mouth, row in zip(shapes(wanted), numbers.tolist(), strict=True)
+                for number in row[1:]
+            ]
+            assert 4 <= max(ranks) <= 7, "kept as long as that, and no longer"
+            order = [nearest_references(mouth, references, 40).tolist() for mouth in shapes(wanted)]
+            assert all(
+                sorted(row[1:], key=near.index) == row[1:]
+                for near, row in zip(order, numbers.tolist(), strict=True)
+            )
+    assert changes["footage"] < 0.9 * changes["photograph"]
 
 
 def test_the_path_follows_the_mouth() -> None:

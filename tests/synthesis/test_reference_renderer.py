@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -159,6 +160,75 @@ def test_jobs_keep_their_order_and_get_the_path(session: Session) -> None:
     path = ReferencePath(REFERENCES.points)
     expected = np.concatenate([path.push(CLIP.points[:25] / SIDE), path.flush()])
     assert (np.stack([job.references for job in planned]) == expected).all()
+
+
+FOOTAGE = replace(REFERENCES, angles=np.zeros((20, 3), np.float32))
+OTHERS = np.array([15, 14, 13, 12])
+OWN = np.array([3, 4, 5, 6])
+LIT = replace(
+    REFERENCES,
+    crops=[crop if number < 10 else crop // 2 + 90 for number, crop in enumerate(REFERENCES.crops)],
+)
+"""The others are in another light."""
+
+
+def test_references_of_footage_fade_where_the_first_changes(session: Session) -> None:
+    made = ReferenceRenderer(session, FOOTAGE, hidden=HIDDEN, workers=1)
+    planned = list(made.planned(jobs(range(30))))
+    changes = 0
+    for before, job in itertools.pairwise(planned):
+        assert before.references is not None
+        assert job.references is not None
+        changed = before.references[0] != job.references[0]
+        changes += changed
+        assert (job.fading is not None) == changed
+        if job.fading is not None:
+            assert (job.fading == before.references).all()
+    assert changes > 3
+    assert planned[0].fading is None
+    assert all(job.fading is None for job in renderer(session).planned(jobs(range(30)))), "a photograph"
+
+
+def test_cheeks_are_the_mean_and_lips_are_new(session: Session) -> None:
+    made = ReferenceRenderer(session, LIT, hidden=HIDDEN, workers=1)
+    (job,) = jobs(range(3, 4))
+    new, old, mean = (
+        made.crops([replace(job, references=references, fading=fading)])[0].astype(int)
+        for references, fading in ((OWN, None), (OTHERS, None), (OWN, OTHERS))
+    )
+    left, top = made.corner
+    mouth = CLIP.points[3]
+    y, x = np.mgrid[top : top + new.shape[0], left : left + new.shape[1]] + 0.5
+    far = np.abs(y - mouth[:40, 1].mean()) > 0.75 * np.ptp(mouth[:40, 0])
+    far |= np.abs(x - mouth[:40, 0].mean()) > 0.75 * np.ptp(mouth[:40, 0])
+    differs = np.abs(new - old) > 6
+    assert (far[..., None] & differs).any()
+    assert np.abs(mean - (new + old) / 2)[far].max() <= 1
+    outer, inner = mouth[:20].mean(axis=0), mouth[20:40]
+    near = np.hypot(x - outer[0], y - inner[:, 1].mean()) < 2
+    assert (near[..., None] & differs).any()
+    assert np.abs(mean - new)[near].max() <= 0.15 * np.abs(new - old)[near].max()
+
+
+def test_planes_fade_as_rgb_pixels_do(session: Session, planes: Session) -> None:
+    mask = np.where(HIDDEN, 255, 0).astype(np.uint8)
+    made = ReferenceRenderer(session, LIT, hidden=HIDDEN, workers=1, planes=planes)
+    matrix = np.array([[0.93, 0.06, -80.0], [-0.06, 0.93, -60.0]])
+    job, other, new = (
+        replace(on_frames(3, mask, 288, matrix), references=OWN, fading=fading)
+        for fading in (OTHERS, OTHERS, None)
+    )
+    made._render_frames([job])
+    Renderer._render_frames(made, [other])
+    made._render_frames([new])
+    for plane, expected, alone, least in zip(
+        job.frame.image.planes, other.frame.image.planes, new.frame.image.planes, (6, 2, 2), strict=True
+    ):
+        changed = expected.astype(int) - alone
+        assert np.abs(changed).max() >= least
+        difference = np.abs(plane.astype(int) - expected)
+        assert difference.mean() < 0.15 + 0.25, "both are rounded once more"
+        assert np.quantile(difference[changed != 0], 0.99) <= 4
 
 
 def test_a_stream_chooses_for_itself(session: Session) -> None:

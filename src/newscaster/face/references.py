@@ -42,6 +42,8 @@ _OPENING_TOLERANCE = 0.005
 _LANDMARK_ERROR = 0.003
 """Of tracked mouths, in crop widths."""
 _MAX_RELATIVE = 4.0
+_KEPT_WITHIN = 8
+"""Other references of footage stay while they are among so many nearest ones."""
 LOOK_AHEAD = 12
 """Frames after which a choice is certain, if they are known."""
 
@@ -117,8 +119,9 @@ class ReferencePath:
     """Chooses references for the frames of a video, in order.
 
     The first reference of each frame is that of the cheapest path (Viterbi 1967): the sum of squared
-    distances to the mouths and poses, plus a cost for each change. The others are the nearest ones beside it.
-    A stream operator: mouths (F, 57, 2) to numbers (f, K).
+    distances to the mouths and poses, plus a cost for each change. The others are the nearest ones beside it;
+    of footage, those of the frame before while they are near. A stream operator: mouths (F, 57, 2) to numbers
+    (f, K).
 
     A head that is turned otherwise shows other things beside the jaw, such as hair. Of footage, openings that
     are much narrower or wider than wanted cost more, too. Mouths that are made of one photograph have no
@@ -146,6 +149,7 @@ class ReferencePath:
         self._switch = _SWITCH * _typical_distance(self._references)
         self._open: deque[_Step] = deque()
         self._last: _Step | None = None
+        self._others: ArrayI64 = np.zeros(0, np.int64)
 
     def push(self, mouths: ArrayFloat, angles: ArrayFloat | None = None) -> ArrayI64:
         """Return the references of the frames that have become certain, (f, K).
@@ -203,6 +207,12 @@ class ReferencePath:
         oldest = self._open.popleft()
         first = oldest.candidates[state]
         others = oldest.order[oldest.order != first]
+        if self._angles is not None:
+            near = others[: _KEPT_WITHIN - 1]
+            kept = np.isin(near, self._others)
+            chosen = np.flatnonzero(kept)[: self._count - 1]
+            more = np.flatnonzero(~kept)[: self._count - 1 - len(chosen)]
+            self._others = others = near[np.sort(np.concatenate([chosen, more]))]
         return _padded(np.concatenate([[first], others])[: self._count], self._count)
 
 

@@ -16,6 +16,7 @@ from weakref import ref
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
+from PIL import Image, ImageFilter
 
 from newscaster.errors import AnchorError
 from newscaster.face.crop import Mask, Placement, as_image, reduced
@@ -46,6 +47,8 @@ _LARGE_BYTES = 32 << 20
 """Memory in which more of them are kept, if they are small: 72 of a side of 256."""
 _MAX_CONTEXTS = 2048
 """Frames of a target whose reduced pixels are kept, 3 to 12 kB each."""
+_LIPS = 3
+"""Channels of a landmark map that show lips and inner mouth."""
 _RGB_BYTES, _PLANES_BYTES = 12, 6
 """Bytes of the neighbours of a pixel: four pixels of RGB, or of planes with chroma at half the size."""
 
@@ -123,15 +126,27 @@ class ReferenceRenderer(Renderer):
         self._small = cache(lambda number: neighbours(reduced(references.crops[number], CELLS)))
 
     def planned(self, jobs: Iterable[Job]) -> Iterator[Job]:
-        """See :class:`Renderer`: the references are those of the cheapest path."""
+        """See :class:`Renderer`: the references are those of the cheapest path.
+
+        A frame with another first reference than the frame before is the mean of both, apart from the lips,
+        if the references are footage: half a step of the cheeks is not seen, and a mean of lips would be.
+        """
+        fades = self.references.angles is not None
+        before: ArrayI64 | None = None
+        for job, numbers in self._chosen(jobs):
+            fading = before if fades and before is not None and before[0] != numbers[0] else None
+            yield replace(job, references=numbers, fading=fading)
+            before = numbers
+
+    def _chosen(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, ArrayI64]]:
         path = ReferencePath(self.references.points, self.references.angles)
         waiting: deque[Job] = deque()
         for job in jobs:
             waiting.append(job)
             for numbers in path.push(job.points[None] / self._side, _rows(job.frame.angles)):
-                yield replace(waiting.popleft(), references=numbers)
+                yield waiting.popleft(), numbers
         for numbers in path.flush():
-            yield replace(waiting.popleft(), references=numbers)
+            yield waiting.popleft(), numbers
 
     def chooser(self) -> _LiveChooser:
         """See :class:`Renderer`: each frame is decided at once, from those before it."""
@@ -145,6 +160,9 @@ class ReferenceRenderer(Renderer):
         return np.stack([self._crop(job) for job in jobs])
 
     def _crop(self, job: Job) -> ImageU8:
+        if job.fading is not None:
+            new, old = (self._crop(each) for each in _both(job))
+            return _mixed(new, old, self._box.lips(job.points)[..., None])
         inputs, numbers = self._inputs(job)
         pixels = self._box.pixels
         return self._session.run_one(
@@ -165,6 +183,13 @@ class ReferenceRenderer(Renderer):
     def _planes_patch(self, session: Session, job: Job) -> _PlanesPatch:
         placement, tags = job.frame.placement, job.frame.image.tags
         assert placement is not None
+        if job.fading is not None:
+            new, old = (self._planes_patch(session, each) for each in _both(job))
+            (left, top), (height, width) = new.corner, new.luma.shape
+            left, top = left - self.corner[0], top - self.corner[1]
+            lips = self._box.lips(job.points)[top : top + height, left : left + width]
+            luma = _mixed(new.luma, old.luma, lips)
+            return replace(new, luma=luma, chroma=_mixed(new.chroma, old.chroma, lips[::2, ::2]))
         inputs, numbers = self._inputs(job)
         part = self._box.part(placement.used)
         luma, chroma = self._large_planes(int(numbers[0]), tags)
@@ -273,6 +298,30 @@ class _BoxOf:
         cell = len(crop) // CELLS
         visible = _part(crop, self.cells.scaled_up(cell)) * self._visible[len(crop)] + np.float32(0.5)
         return np.asarray(as_image(visible.astype(np.uint8)).reduce(cell))[None]
+
+    def lips(self, points: ArrayF64) -> ImageU8:
+        """Return how much each pixel of the box (h, w) belongs to lips and inner mouth, 0 to 255, soft."""
+        side = CELLS * self._cell
+        drawn = draw_landmark_map(points, side=side, map_side=CELLS)[:_LIPS].max(axis=0)
+        box = self._pixels
+        soft = (
+            as_image(drawn)
+            .filter(ImageFilter.GaussianBlur(1))
+            .resize((side, side), Image.Resampling.BILINEAR)
+        )
+        return np.asarray(soft)[box.top : box.bottom, box.left : box.right]
+
+
+def _both(job: Job) -> tuple[Job, Job]:
+    """Return a job with its own references, and with those that fade away."""
+    return replace(job, fading=None), replace(job, references=job.fading, fading=None)
+
+
+def _mixed(new: ImageU8, old: ImageU8, lips: ImageU8) -> ImageU8:
+    """Return the mean of two renderings, and the new one alone where lips (0 to 255) are."""
+    weight = (lips >> 1).astype(np.uint16) + np.uint16(128)  # of 255, for the new one
+    total = weight * new + (np.uint16(255) - weight) * old + np.uint16(127)
+    return np.asarray(total // np.uint16(255), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,6 +50,8 @@ class Job:
     """Weight of the new mouth, 0 to 1; at 0 the frame is unchanged."""
     references: ArrayI64 | None = None
     """(K,) numbers of the frames to copy from, if the renderer copies; None: the nearest ones."""
+    fading: ArrayI64 | None = None
+    """(K,) those of the frame before, if they fade away here; None: they do not."""
 
 
 class Chooser(Protocol):
