@@ -292,3 +292,21 @@ def test_pictures_are_sampled_as_pillow_does() -> None:
     doubled = Image.fromarray(image._alpha)
     wanted = np.asarray(doubled.transform(SIZE, Image.Transform.MESH, tiles, Image.Resampling.BILINEAR))
     assert np.abs(full_alpha(image.frame(coefficients[2])) - wanted).max() <= 1
+
+
+def test_moved_frames_are_kept_while_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, moved, made = stored(), MovedImage.frame, []
+
+    def counted(self: MovedImage, coefficients: np.ndarray) -> FrameMatte:
+        made.append(coefficients)
+        return moved(self, coefficients)
+
+    monkeypatch.setattr(MovedImage, "frame", counted)
+    size = MatteStore(data, kept_bytes=0).frame(0).nbytes
+    assert size > 0
+    for kept_bytes, expected in ((0, 6), (size + size // 2, 5), (10 * size, 3)):
+        store = MatteStore(data, kept_bytes=kept_bytes)
+        made.clear()
+        twice = [[full_alpha(store.frame(index)) for index in range(3)] for _ in range(2)]
+        assert len(made) == expected
+        np.testing.assert_array_equal(twice[0], twice[1])

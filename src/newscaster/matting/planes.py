@@ -172,6 +172,16 @@ class FrameMatte:
     luma: PlaneMatte | None
     chroma: PlaneMatte | None
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of its arrays."""
+        return sum(
+            array.nbytes
+            for plane in (self.luma, self.chroma)
+            if plane is not None
+            for array in (plane.bits, plane.index, plane.alpha, plane.difference)
+        )
+
     def composite(self, image: YuvFrame, background: tuple[ImageU8 | int, ...]) -> None:
         """Replace the background of a frame, in place, by planes Y, U and V or constants."""
         if self.luma is not None and self.chroma is not None:

@@ -14,6 +14,7 @@ import io
 import mmap
 import os
 import struct
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -29,6 +30,8 @@ MATTE_VERSION = 2
 """Changes with the method, so that mattes in caches are computed again."""
 CACHE_FAST_BYTES = 256 << 20
 """`MatteWriter.fast_bytes` of mattes on this machine: 30 s of 1080x1920."""
+KEPT_BYTES = 64 << 20
+"""Memory for mattes that are moved: 170 frames of the default anchor's 300."""
 _MAGIC, _MOVED_MAGIC = b"NCMATTE1", b"NCMATTE2"
 _MAX_FRAMES = 1 << 24
 _MOVED = 3
@@ -90,6 +93,7 @@ class MatteStore:
 
     Args:
         source: what `MatteWriter` has written: its bytes, or the path of the file, which is mapped.
+        kept_bytes: memory for mattes that are moved, which take longer to make than others to read.
 
     Raises:
         ValueError: it is damaged, or no such file.
@@ -100,7 +104,7 @@ class MatteStore:
         image: the image that is moved, as it is stored; None: there is none.
     """
 
-    def __init__(self, source: bytes | Path) -> None:
+    def __init__(self, source: bytes | Path, *, kept_bytes: int = KEPT_BYTES) -> None:
         self._data = memoryview(source) if isinstance(source, bytes) else _mapped(source)
         data, end = self._data, len(self._data) - _TRAILER.size
         if end < len(_MAGIC) or data[: len(_MAGIC)] not in (_MAGIC, _MOVED_MAGIC):
@@ -120,6 +124,8 @@ class MatteStore:
         if offsets[0] != first or offsets[-1] != start or (offsets[1:] < offsets[:-1]).any():
             raise ValueError("its index is damaged")
         self._offsets: list[int] = offsets.tolist()
+        self._kept: dict[int, FrameMatte] = {}
+        self._bytes_left, self._lock = kept_bytes, threading.Lock()
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -130,6 +136,8 @@ class MatteStore:
         Raises:
             ValueError: it is damaged.
         """
+        if (kept := self._kept.get(index)) is not None:
+            return kept
         data = self.stored(index)
         if self._moved is not None and len(data) and data[0] == _MOVED:
             count = len(self._moved.mesh.scales)
@@ -138,9 +146,17 @@ class MatteStore:
             coefficients = np.frombuffer(data, "<f4", offset=1).astype(np.float32)
             if not (np.abs(coefficients) <= 1).all():
                 raise ValueError("a matte is moved by coefficients beyond 1")
-            return self._moved.frame(coefficients)
+            return self._keep(index, self._moved.frame(coefficients))
         width, height = self.size
         return FrameMatte.decode(data, (height, width))
+
+    def _keep(self, index: int, matte: FrameMatte) -> FrameMatte:
+        """Keep a matte if there is room. None is given up: the frames of a loop come round in their order."""
+        with self._lock:
+            if index not in self._kept and matte.nbytes <= self._bytes_left:
+                self._kept[index] = matte
+                self._bytes_left -= matte.nbytes
+        return matte
 
     def stored(self, index: int) -> memoryview:
         """Return the matte of a frame as it is stored."""
