@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw
 
 from newscaster.errors import FootageError, MediaError
-from newscaster.still import find_face, photo, read_photo
+from newscaster.still import Photo, find_face, photo, read_photo, upright
 from synthetic_faces import anchor_frames, paste
 
 
@@ -157,3 +157,41 @@ def test_a_profile_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(photo, "_find_faces", lambda _: [turned.astype(np.float32)])
     with pytest.raises(FootageError, match=r"turned by 4\d degrees"):
         find_face(image, name="a.png")
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_photograph_that_was_turned_is_set_upright(turns: int) -> None:
+    image = large_face()
+    lying = Photo(np.ascontiguousarray(np.rot90(image, turns)), ("a note",))
+    turned = upright(lying)
+    assert (turned.pixels == image).all()
+    assert turned.notes[0] == "a note"
+    if turns == 0:
+        assert turned is lying
+    else:
+        assert ("upside down" if turns == 2 else "on its side") in turned.notes[1]
+    find_face(turned.pixels, name="a.png")
+
+
+def test_a_tilted_face_is_not_turned() -> None:
+    tilted = Image.fromarray(large_face()).rotate(30, fillcolor=(120, 120, 120))
+    lying = Photo(np.asarray(tilted))
+    assert upright(lying) is lying
+
+
+def test_faces_that_are_too_small_or_missing_turn_nothing() -> None:
+    small = Image.fromarray(large_face()).resize((200, 160)).rotate(180)
+    for pixels in (np.asarray(small), np.full((200, 200, 3), 90, np.uint8)):
+        lying = Photo(pixels)
+        assert upright(lying) is lying
+
+
+def test_the_largest_face_decides_which_way_is_up() -> None:
+    frame = large_face()
+    canvas = np.full((600, 1200, 3), 120, np.uint8)
+    paste(canvas, frame, 800, height=560)
+    paste(canvas, frame[::-1], 220, height=300)
+    lying = Photo(canvas)
+    assert upright(lying) is lying
+    turned = upright(Photo(np.ascontiguousarray(canvas[::-1, ::-1])))
+    assert (turned.pixels == canvas).all()

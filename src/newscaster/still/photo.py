@@ -5,7 +5,7 @@ A photograph that cannot become a target video is refused here, with the reason.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from newscaster.errors import FootageError, MediaError
 from newscaster.face.head_pose import Head
+from newscaster.face.topology import LEFT_EYE_OUTER, RIGHT_EYE_OUTER
 from newscaster.media.srgb import converted_profile, eight_bits, split_alpha
 from newscaster.prepare.mouth_occlusion import OcclusionMeter, covered_frames
 from newscaster.safety.readers import open_regular_file
@@ -34,6 +35,11 @@ _BYSTANDER = 0.4
 """A face smaller than this fraction of the largest one does not make the choice ambiguous."""
 _MESH_STEPS = 3
 """Runs of the mesh; each is placed by the landmarks before. The result is stable from the second."""
+_MAX_ROLL_DEGREES = 50.0
+"""A face that is tilted by more lies on its side."""
+_CLEARLY = 2.0
+"""Difference of the logits of two presences. In first frames of 112 videos, the upright one leads the three
+others by 4.7 or more."""
 _GREY = 128
 _FORMATS = "a JPEG, PNG, WebP, TIFF or BMP"
 _ADVICE = "Give a photograph that shows the face from the front, free and well lit"
@@ -75,6 +81,22 @@ def read_photo(path: Path) -> Photo:
         ) from error
 
 
+def upright(photo: Photo) -> Photo:
+    """Return a photograph turned by the quarter turns that set its largest face upright, with a note.
+
+    Cameras write the orientation into the EXIF data, which many programs drop. An upside-down face may look
+    like an upright one with a covered mouth, or even like a free one. So all four ways are compared.
+    """
+    logits = [_upright_logit(np.ascontiguousarray(np.rot90(photo.pixels, turns))) for turns in range(4)]
+    turns = int(np.argmax(logits))
+    if turns == 0 or logits[turns] < logits[0] + _CLEARLY:
+        return photo
+    was = "upside down" if turns == 2 else "on its side"
+    pixels = np.ascontiguousarray(np.rot90(photo.pixels, turns))
+    note = f"the face is {was}, so the photograph was turned"
+    return replace(photo, pixels=pixels, notes=(*photo.notes, note))
+
+
 def find_face(pixels: ImageU8, *, name: str, face: int | None = None) -> Landmarks:
     """Return the landmarks (478, 3) of the one person in a photograph.
 
@@ -103,7 +125,8 @@ def find_face(pixels: ImageU8, *, name: str, face: int | None = None) -> Landmar
         )
     if _is_mouth_covered(pixels, landmarks):
         raise FootageError(
-            f"the mouth of the face in '{name}' is covered; expected free lips and a free chin. {_ADVICE}"
+            f"the mouth of the face in '{name}' is covered, or too bright, dark or coarse to be made out; "
+            f"expected free lips and a free chin. {_ADVICE}"
         )
     return landmarks
 
@@ -155,8 +178,36 @@ def _fitted(image: Image.Image, path: Path, notes: list[str]) -> Photo:
     return Photo(np.asarray(image.crop((0, 0, width, height)), np.uint8), tuple(notes))
 
 
+def _upright_logit(pixels: ImageU8) -> float:
+    """Return the logit of the presence of the largest face that is not tilted much; minus infinity if none.
+
+    Faces that are too small do not count: what is found in the dark of a profile may be one of them.
+    """
+    presences = [
+        (_size(landmarks), presence)
+        for landmarks, presence in _present_faces(pixels)
+        if abs(_roll(landmarks)) <= _MAX_ROLL_DEGREES and _size(landmarks) >= MIN_FACE_PX
+    ]
+    if not presences:
+        return -np.inf
+    presence = np.clip(max(presences)[1], 1e-15, 1 - 1e-15)
+    return float(np.log(presence / (1 - presence)))
+
+
+def _roll(landmarks: Landmarks) -> float:
+    """Return the angle of the line from the image's left eye to its right, in degrees."""
+    across = landmarks[RIGHT_EYE_OUTER, :2] - landmarks[LEFT_EYE_OUTER, :2]
+    return float(np.degrees(np.arctan2(across[1], across[0])))
+
+
 def _find_faces(pixels: ImageU8) -> list[Landmarks]:
     """Return the landmarks of all faces, from left to right."""
+    faces = [landmarks for landmarks, _ in _present_faces(pixels)]
+    return sorted(faces, key=lambda points: float(points[:, 0].mean()))
+
+
+def _present_faces(pixels: ImageU8) -> list[tuple[Landmarks, float]]:
+    """Return the landmarks and the presence of each face, 0 to 1."""
     mesh, faces = FaceMesh(), []
     boxes: list[FaceRoi] = []
     for roi in FaceDetector().detect(pixels).rois():
@@ -171,8 +222,8 @@ def _find_faces(pixels: ImageU8) -> list[Landmarks]:
                 break
             roi = FaceRoi.of_landmarks(landmarks[0])
         if presence > _MIN_PRESENCE:
-            faces.append(landmarks[0])
-    return sorted(faces, key=lambda points: float(points[:, 0].mean()))
+            faces.append((landmarks[0], presence))
+    return faces
 
 
 def _size(landmarks: Landmarks) -> float:

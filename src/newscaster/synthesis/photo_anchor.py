@@ -36,7 +36,7 @@ from newscaster.media import computed_ahead, encode_target
 from newscaster.onnx_weights import in_half
 from newscaster.speech.encoder import packaged_encoder
 from newscaster.still.head_motion import HeadMotion, MotionStyle
-from newscaster.still.photo import find_face, read_photo
+from newscaster.still.photo import find_face, read_photo, upright
 from newscaster.still.target import StillTarget
 from newscaster.synthesis.base_motion import base_motion, base_motion_network
 from newscaster.synthesis.loading import load_anchor
@@ -92,7 +92,7 @@ def anchor_of_photo(
     """
     rate = fps or DEFAULT_FPS
     head_motion = HeadMotion.generate(fps=float(rate), style=motion or DEFAULT_MOTION, blinks=blinks)
-    photo = read_photo(path)
+    photo = upright(read_photo(path))
     still = StillTarget(photo.pixels, find_face(photo.pixels, name=str(path), face=face), head_motion)
     for note in (*photo.notes, *still.notes):
         warning = f"'{path}': {note}"
