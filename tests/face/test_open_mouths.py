@@ -91,6 +91,26 @@ def test_lips_that_are_little_apart_let_little_light_in() -> None:
     assert half < wide
 
 
+def test_teeth_in_a_narrow_mouth_have_the_colour_of_lips() -> None:
+    plain = np.full((SIDE, SIDE, 3), 150, np.uint8)
+
+    def chromaticity(amount: float) -> np.ndarray:
+        place = mouth(amount, side=SIDE)
+        made = draw_inner_mouth(plain, place, mouth(0.0, side=SIDE), pixels_per_unit=UNIT, light=LIGHT)
+        pixels = made[inside(place)].astype(float)
+        teeth = pixels[pixels.mean(axis=1) >= np.percentile(pixels.mean(axis=1), 80)].mean(axis=0)
+        return np.log(teeth / np.exp(np.log(teeth).mean()))
+
+    narrow, half, wide = (chromaticity(amount) for amount in (0.15, 0.3, 1.0))
+    assert narrow[0] > half[0] + 0.03
+    assert half[0] > wide[0]
+    # Redder than in wide mouths by about as much as in videos, and neither bluer nor greener.
+    assert 0.1 < narrow[0] - wide[0] < 0.5
+    assert (narrow[1:] < wide[1:]).all()
+    enamel = np.log(ENAMEL * LIGHT) - np.log(ENAMEL * LIGHT).mean()
+    np.testing.assert_allclose(wide, enamel, atol=0.04)
+
+
 def test_a_dimmer_light_is_seen_in_the_mouth() -> None:
     photo, rest = closed()
     bright = white_light(photo, rest / SIDE)
