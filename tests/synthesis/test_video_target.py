@@ -1,4 +1,4 @@
-"""A given video as a target: which frames cut the mouth off."""
+"""A given video as a target: which frames cut the mouth off, and where mouths lie."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from newscaster.face.crop import Mask
+from newscaster.face.crop import FaceCrop, Mask
+from newscaster.face.head_pose import Head
+from newscaster.face.mouth_basis import place_mouth
 from newscaster.face.surface_warp import SurfaceWarp
+from newscaster.face.topology import JAW, JAW_LINE, RING, STABLE
 from newscaster.prepare.video_track import VideoTrack
-from newscaster.synthesis.video_target import _cut_off
+from newscaster.synthesis.video_target import VideoTarget, _cut_off
+from tiny_anchor import head, tiny_face
 
 SIDE, FRAMES = 64, 700
 TRACK = VideoTrack(
@@ -44,3 +48,42 @@ def test_mouths_that_the_edge_cuts_off_are_found_as_if_every_pixel_was_looked_at
     outside = ((places < 0) | (places >= TRACK.size)).any(axis=-1).mean(axis=1)
     assert np.array_equal(found, outside > 0.02)
     assert 0.1 < found.mean() < 0.9
+
+
+def test_the_jaw_meets_that_of_the_frame_and_follows_speech_at_the_chin() -> None:
+    """Above the mask the frame's own jaw goes on, wherever the new mouth has its."""
+    frames, size, wider = 12, (320, 240), 6.0
+    crop = FaceCrop(128, 1.8)
+    points = head().points.copy()
+    stable = [number for number in STABLE if not points[number].any()]
+    points[stable] = np.random.default_rng(5).uniform(-0.4, 0.4, (len(stable), 3))
+    face = tiny_face(frames=frames, size=size, crop=crop, scale=60.0, person=Head(points))
+    landmarks = face.landmarks.copy()
+    middle = landmarks[:, list(JAW), 0].mean(axis=1, keepdims=True)
+    landmarks[:, list(JAW), 0] += wider * np.sign(landmarks[:, list(JAW), 0] - middle)
+    landmarks[6] = np.nan
+    track = VideoTrack(
+        path=Path("a.mp4"),
+        sha256="0" * 64,
+        fps=Fraction(25),
+        size=size,
+        landmarks=landmarks,
+        present=np.isfinite(landmarks).all(axis=(1, 2)),
+        covered=np.zeros(frames, np.bool_),
+        face=0,
+        cuts=(4,),
+    )
+    target = VideoTarget.of(track, face, crop)
+    indices = np.array([2, 6, 8])
+    shapes = face.basis.reconstruct(np.array([[1.0], [1.0], [-1.0]]) * np.eye(face.basis.size)[:1])
+    placed = target.place(shapes, indices)
+    alone = place_mouth(shapes, face.head, target.poses[indices])
+    assert np.array_equal(placed[:, : 2 * RING], alone[:, : 2 * RING]), "lips follow speech alone"
+    assert np.array_equal(placed[1], alone[1]), "no face is seen there"
+    seen = landmarks[indices][:, list(JAW), :2]
+    jaw, chin = placed[:, JAW_LINE], len(JAW) // 2
+    for row in (0, 2):
+        moved = np.abs(jaw[row] - alone[row, JAW_LINE]).max(axis=1)
+        assert np.abs(jaw[row, [0, -1]] - seen[row, [0, -1]]).max() < 1.5
+        assert moved[[0, -1]].min() > 0.8 * wider
+        assert moved[chin] < 1e-6 < moved[chin - 1] < moved[chin // 2]

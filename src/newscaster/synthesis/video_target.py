@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.face.crop import Box, FaceCrop, Mask, covered, cut_crop, cut_small, shrink_factor
-from newscaster.face.head_pose import Head, Poses
+from newscaster.face.geometry import smooth
+from newscaster.face.head_pose import SMOOTHING_SECONDS, Head, Poses
 from newscaster.face.mouth_basis import place_mouth
 from newscaster.face.surface_warp import SurfaceWarp
+from newscaster.face.topology import JAW, JAW_LINE
 from newscaster.formats.anchor import AnchorFace
 from newscaster.media import FrameCopier, YuvFrame, computed_ahead, small_rgb
 from newscaster.prepare.occlusion import FADE_SECONDS, faded, turned_away
@@ -27,6 +29,8 @@ from newscaster.types import ArrayBool, ArrayF32, ArrayF64, ArrayFloat, ImageU8
 
 _MAX_OUTSIDE = 0.02
 """Of what would be rewritten, so much may lie outside the frame."""
+_OWN_JAW = np.abs(np.linspace(-1, 1, len(JAW)))
+"""(17,): how much of the jaw line is that of the frame: all at its ends, nothing at the chin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +46,8 @@ class VideoTarget:
     warps: SurfaceWarp
     weights: ArrayF32
     """(F,) blend weights, 0 to 1."""
+    jaws: ArrayF64
+    """(F, 17, 2): the jaw line that each frame shows, in head units, smoothed; NaN without a face."""
     cut_side: int
     """Side of the crops of its frames, which divides that of `crop`: no larger than the renderer needs."""
     images: _Images | None = None
@@ -62,7 +68,8 @@ class VideoTarget:
             bad = ~track.present[shot] | track.covered[shot] | outside[shot] | turned[shot]
             # A cut hides the change of the mouth; only within a shot the new mouth is faded in and out.
             weights[shot] = 0 if bad.all() else np.where(bad, 0, faded(bad, float(track.fps)))
-        return VideoTarget(track, face, crop, poses, warps, weights, cut_side or crop.side)
+        jaws = _jaws(track, face.head, poses)
+        return VideoTarget(track, face, crop, poses, warps, weights, jaws, cut_side or crop.side)
 
     def on(self, images: Iterator[YuvFrame]) -> VideoTarget:
         """Return the same with decoded frames, which are modified in place."""
@@ -116,8 +123,16 @@ class VideoTarget:
         return np.asarray(self.weights[indices])
 
     def place(self, shapes: ArrayFloat, indices: npt.NDArray[np.integer[Any]]) -> ArrayF64:
-        """Return mouth shapes (f, 57, 2) in head units as pixels of these frames, (f, 57, 2)."""
-        return place_mouth(shapes, self.face.head, self.poses[indices])
+        """Return mouth shapes (f, 57, 2) in head units as pixels of these frames, (f, 57, 2).
+
+        Toward its ends, the jaw line becomes the one that the frame shows. It goes on outside the mask, and
+        two lines that do not meet there are seen as a step or a smear.
+        """
+        joined = shapes.astype(np.float64)
+        seen = self.jaws[indices]
+        change = _OWN_JAW[:, None] * (seen - joined[:, JAW_LINE])
+        joined[:, JAW_LINE] += np.where(np.isfinite(change), change, 0)
+        return place_mouth(joined, self.face.head, self.poses[indices])
 
     def transforms(self, indices: npt.NDArray[np.integer[Any]]) -> SurfaceWarp:
         """Return the warps from frame to crop pixels."""
@@ -231,6 +246,18 @@ def steady_poses(head: Head, track: VideoTrack) -> Poses:
         np.abs(seen[before] - frames) <= np.abs(seen[after] - frames), seen[before], seen[after]
     )
     return Poses(matrix[nearest], shift[nearest])
+
+
+def _jaws(track: VideoTrack, head: Head, poses: Poses) -> ArrayF64:
+    """Return the jaw line of each frame in head units, (F, 17, 2), smoothed as poses are; NaN: no face."""
+    line = track.landmarks[:, list(JAW), :2].astype(np.float64)
+    raw = poses.unproject(line, head.points[list(JAW), 2])
+    sigma = SMOOTHING_SECONDS * float(track.fps)
+    jaws = np.full(raw.shape, np.nan)
+    for start, stop in track.shots:
+        shot = slice(start, stop)
+        jaws[shot] = smooth(raw[shot], track.present[shot], sigma_frames=sigma)
+    return jaws
 
 
 def _cut_off(warps: SurfaceWarp, mask: Mask, track: VideoTrack) -> ArrayBool:
