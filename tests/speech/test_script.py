@@ -33,6 +33,8 @@ from newscaster.speech.script import MAX_SENTENCE_CHARACTERS, Sentence, sentence
         # abbreviations
         "Bring fruit, e.g. apples, i.e. something sweet.|Then go, cf. Art. 7.|E.g. Peter did.",
         "Foo Inc. rose.|Shares of Foo Ltd. fell vs. Foo Corp. shares.|He works at Foo Inc.|She does too.",
+        "It ended 3-2 on agg. Liverpool go on.|They won on agg.|The fans sang.|On avg. Ada wins.",
+        "She is the no. 1 seed, see figs. 2 and 3.|The answer is no.|Ada left.",
         # what looks like an abbreviation and is a word
         "There he sat.|John left.|We lay in the sun.|Bees hummed.|It is a sin.|Cos they said so.",
         # quotes, brackets, ellipses

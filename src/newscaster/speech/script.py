@@ -48,13 +48,14 @@ _BEFORE_NAMES = _words(
 )
 # These are followed by a number, and end a sentence otherwise.
 _BEFORE_NUMBERS = _words(
-    """No Nos Art Ch Eq Est Fig Figs p pp Par Pt Vol Vols
+    """No Nos no nos fig figs vol vols Art Ch Eq Est Fig Figs p pp Par Pt Vol Vols
     Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec"""
 )
 _NEVER_LAST = _words("e.g i.e E.g I.e vs v cf Cf viz Viz approx Approx ca Ca resp")
 # These end a sentence only before a word that starts sentences, as do initials and letters with full stops.
 _SELDOM_LAST = _words(
-    """Assn Ave Blvd Bros Co Corp Dept Ft Inc Jr Ltd Rd Sq Sr St Univ
+    """agg Agg avg Avg dept est govt Govt incl Incl intl Intl
+    Assn Ave Blvd Bros Co Corp Dept Ft Inc Jr Ltd Rd Sq Sr St Univ
     Mon Tue Tues Wed Thu Thur Thurs Fri Sat Sun"""
 )
 _STARTS_SENTENCES = _words(
