@@ -84,3 +84,10 @@ def test_packages_that_are_missing(live: Any, monkeypatch: pytest.MonkeyPatch, c
     monkeypatch.delitem(sys.modules, "newscaster.server.webrtc", raising=False)
     assert live("--to", "whip+https://127.0.0.1:9/key") != 0
     assert "newscaster[serve]" in capsys.readouterr().err
+
+
+def test_the_anchor_is_an_argument_or_an_option(live: Any, capsys: Any) -> None:
+    assert cli.run(["live", "-a", "tiny.anchor", "--speech", "speech.wav", "--to", "out.mp4"]) == 0
+    assert Path("out.mp4").stat().st_size
+    assert live("-a", "other.anchor", "--to", "out.mp4") == cli.EXIT_ERROR
+    assert "ANCHOR is 'tiny.anchor' and --anchor is 'other.anchor'; expected one" in capsys.readouterr().err

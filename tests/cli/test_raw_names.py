@@ -94,6 +94,7 @@ TRAIN = ["train", "FOLDER/CAFE.wav", "-o", "FOLDER/out.anchor", "--consent"]
         ([*LIVE, "FOLDER/lCAFE.mp4"], ["lCAFE.mp4"]),
         ([*LIVE, "FOLDER/lCAFE.ts"], ["lCAFE.ts"]),
         ([*LIVE, "FOLDER/lCAFE.m3u8"], ["lCAFE.m3u8"]),
+        (["live", "-a", *LIVE[1:], "FOLDER/lCAFE.mkv"], ["lCAFE.mkv"]),
         (["demo", *SPEAK[2:], "FOLDER/newsCAFE.mp4", "--speech", "FOLDER/CAFE.wav"], ["newsCAFE.mp4"]),
         (["info", "FOLDER/CAFE.anchor"], []),
         (["info", "FOLDER/CAFE.anchor", "--json"], []),

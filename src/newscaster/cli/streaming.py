@@ -53,7 +53,8 @@ _SPEECH_CHECK_SECONDS = 10.0
 
 
 @click.command()
-@click.argument("anchor", default="builtin")
+@click.argument("anchor", required=False)
+@click.option("-a", "--anchor", "named", metavar="ANCHOR", help="The same as ANCHOR.")
 @click.option(
     "--to",
     "address",
@@ -106,7 +107,8 @@ _SPEECH_CHECK_SECONDS = 10.0
 @signing_options
 @engine_options
 def live(
-    anchor: str,
+    anchor: str | None,
+    named: str | None,
     address: str,
     format_name: str | None,
     speech: str | None,
@@ -127,6 +129,7 @@ def live(
     covers its container; other outputs are not.
     """
     numpy_on_one_thread()
+    anchor = _anchor_of(anchor, named)
     import newscaster
     from newscaster import media
     from newscaster.synthesis.background import Background
@@ -192,6 +195,12 @@ def _check_speech_or_text(speech: str | None, text: str | None, *, idle: bool) -
         state = "both --speech and --text are" if text is not None else "neither --speech nor --text is"
         raise InputError(f"{state} given; give one of them, or only --idle to stream the idle loop")
     check_unicode(text or "", "the text")
+
+
+def _anchor_of(anchor: str | None, named: str | None) -> str:
+    if anchor is not None and named is not None:
+        raise InputError(f"ANCHOR is '{anchor}' and --anchor is '{named}'; expected one of them")
+    return anchor or named or "builtin"
 
 
 def _reading(
