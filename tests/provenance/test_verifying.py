@@ -303,8 +303,18 @@ def test_other_files(tmp_path: Path) -> None:
     Image.new("RGB", (16, 16)).save(tmp_path / "image.jpg")
     assert verify(tmp_path / "image.jpg").verdict == "unsigned"
     (tmp_path / "text.txt").write_text("news")
+    for name in ("text.txt", "text.mp4", "text.mkv", "text.jpg"):
+        (tmp_path / name).write_text("news")
+        with pytest.raises(
+            InputError, match=r"is a text, which holds no manifest\. Give a video that ends in"
+        ):
+            verify(tmp_path / name)
+    (tmp_path / "noise.bin").write_bytes(bytes(range(256)))
     with pytest.raises(InputError, match="of a format that holds no manifests"):
-        verify(tmp_path / "text.txt")
+        verify(tmp_path / "noise.bin")
+    (tmp_path / "drawn.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')
+    with pytest.raises(InputError, match="of a format that holds no manifests"):  # the toolkit decides
+        verify(tmp_path / "drawn.svg")
     (tmp_path / "news.c2pa").write_bytes(b"")
     with pytest.raises(InputError, match="Give the video beside it"):
         verify(tmp_path / "news.c2pa")

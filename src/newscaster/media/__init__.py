@@ -34,7 +34,7 @@ from newscaster.media.label import Label, check_label_text
 from newscaster.media.packets import PACKET_SAMPLES, H264Packets, OpusPackets, VideoPackets, Vp8Packets
 from newscaster.media.piped import MARK_BYTES, PipedAudio, container_named
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
-from newscaster.media.reader import length_notes
+from newscaster.media.reader import is_text, length_notes
 from newscaster.media.resampling import Resampler
 from newscaster.media.sampling import SampledPlanes, read_pieces
 from newscaster.media.scan import MeasuredScan, measured_scan, remember_scan
@@ -137,6 +137,7 @@ __all__ = [
     "is_camera",
     "is_same_file",
     "is_sequence",
+    "is_text",
     "join_targets",
     "layout_note",
     "length_notes",

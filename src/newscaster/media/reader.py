@@ -81,7 +81,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         # Without "file:", FFmpeg reads a name with a colon as a protocol.
         container = open_container(patched or f"file:{path}")
     except (av.FFmpegError, OSError) as error:
-        if _is_text(path):
+        if is_text(path):
             raise MediaError(
                 f"'{path}' cannot be read as video or audio (it is a text); playlists and other "
                 f"files that only name files are not followed. {_ACCEPTED}. Give another file, or, to "
@@ -129,8 +129,8 @@ def _check_is_file(path: Path) -> dict[int, bytes]:
     return result.patches
 
 
-def _is_text(path: Path) -> bool:
-    """Return whether a file that is no media is plain text."""
+def is_text(path: Path) -> bool:
+    """Return whether a file starts as plain text does; an empty one does not."""
     with path.open("rb") as file:
         head = file.read(_TEXT_BYTES)
     try:
