@@ -15,8 +15,8 @@ from PIL import Image
 import newscaster
 from dubbed import Written, own_planes
 from making_media import moving_pattern, tone
-from newscaster import Anchor, media
-from newscaster.errors import FootageError, InputError, OutputError
+from newscaster import Anchor, Speaker, media
+from newscaster.errors import FootageError, InputError, MediaError, OutputError
 from newscaster.face.geometry import eye_distance
 from newscaster.face.topology import MOUTH
 from newscaster.synthesis.dub_audio import RATE, AudioPlan, like, write_dub_audio
@@ -208,8 +208,14 @@ def test_what_cannot_be_dubbed(
     with pytest.raises(OutputError, match="the video"):
         anchor.dub(video, speech, video)
     assert video.read_bytes() == before
-    with pytest.raises(InputError, match="starts at 9 s"):
-        anchor.dub(video, speech, out, options=DubOptions(cache=cache, start_seconds=9))
+    with pytest.MonkeyPatch.context() as patch:  # before anything is tracked
+        patch.setattr("newscaster.synthesis.dub.track_people", pytest.fail)
+        with pytest.raises(InputError, match="starts at 9 s"):
+            anchor.dub(video, speech, out, options=DubOptions(cache=cache, start_seconds=9))
+    with pytest.raises(MediaError, match=r"is a folder; expected a video\. Give one of the files"):
+        anchor.dub(tmp_path, speech, out)
+    with pytest.raises(MediaError, match="'/' is a folder"):  # which has no name for the person
+        newscaster.dub(Path("/"), [Speaker(consent="Ada Byron", speech=speech)], out)
     nothing = DubOptions(
         cache=cache, start_seconds=(FRAMES + 2) / 25, stop_seconds=(FRAMES + PATTERN - 2) / 25
     )

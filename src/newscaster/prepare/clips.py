@@ -201,11 +201,13 @@ def need_video(path: Path) -> None:
     """Check, before any work, that a video exists. It is not opened.
 
     Raises:
-        MediaError: it does not exist.
+        MediaError: it does not exist, or is a folder.
         FootageError: it is a photograph.
     """
     if not path.exists():
         raise MediaError(f"no such file: '{path}'. Give an existing video")
+    if path.is_dir():
+        raise MediaError(f"'{path}' is a folder; expected a video. Give one of the files in it")
     if is_photo(path):
         raise FootageError(
             f"'{path}' is a photograph; expected a video. Make an anchor of it, which then speaks: "

@@ -17,7 +17,7 @@ from newscaster.errors import FootageError, InputError, OutputError
 from newscaster.prepare.clips import need_video
 from newscaster.prepare.video_track import OtherPersonError, VideoTrack, track_people
 from newscaster.synthesis.background import Background
-from newscaster.synthesis.dub_options import DubOptions, DubResult, OwnAudioLag
+from newscaster.synthesis.dub_options import DubOptions, DubResult, OwnAudioLag, check_part_start
 from newscaster.synthesis.dub_people import FoundPerson
 from newscaster.synthesis.dub_report import check_report, is_page, write_people_page, write_report
 from newscaster.synthesis.dub_roles import Role, Speeches, open_speeches
@@ -127,6 +127,7 @@ class _Job:
         check_strap(self.style.title, self.style.subtitle)
         check_label(self.style.label)
         need_video(self.video)
+        self._check_start()
         background = Background.of(self.style.background)
         inputs = [*self._inputs(roles), (None if background is None else background.path, "the background")]
         self.paths.check(inputs, background=background)
@@ -144,6 +145,15 @@ class _Job:
                 "captions need a text that is read aloud, but the speech is audio. Give the text or a .txt "
                 "file instead of the audio, or omit captions and subtitles"
             )
+
+    def _check_start(self) -> None:
+        """Check the start of a part against the length of the video, if its header has one."""
+        start = self.options.start_seconds
+        if not start:
+            return
+        info = media.probe(self.video).video
+        if info is not None and info.end_seconds is not None:
+            check_part_start(start, self.video, info.end_seconds)
 
     @property
     def is_plain(self) -> bool:

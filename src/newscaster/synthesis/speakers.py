@@ -10,6 +10,7 @@ from newscaster.consent import Consent, valid_consent
 from newscaster.errors import InputError
 from newscaster.formats.anchor_info import check_labels
 from newscaster.inference import backend_named
+from newscaster.prepare.clips import need_video
 from newscaster.speech.spectral import SAMPLE_RATE
 from newscaster.speech.voices import Reading
 from newscaster.synthesis.anchor import Anchor
@@ -100,6 +101,7 @@ def dub(
         raise InputError("there are no speakers; expected one or more")
     if options is not None and (options.face is not None or options.script is not None):
         raise InputError("options has a face or a script; expected them in the speakers")
+    need_video(Path(video))  # a folder has no name to take
     sources = [
         _source(speaker, Path(video), several=len(speakers) > 1, workers=workers, backend=backend)
         for speaker in speakers
