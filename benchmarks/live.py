@@ -39,6 +39,8 @@ RATE = 16_000
 CHUNK = RATE // 50
 TEXT = "Good evening. This is the news, and here is what happened today."
 MAX_CLIENTS = 8
+STILL = 5
+"""So many frames at rest end an interrupted mouth: a frame may be copied from another reference later."""
 
 
 class Figures:
@@ -73,19 +75,26 @@ class Microphone(threading.Thread):
 
 
 class Resting:
-    """Tells frames whose mouth moves from those where it rests."""
+    """Tells frames whose mouth moves from those where it rests.
+
+    A renderer that copies may copy a resting mouth from several frames. It counts as resting if its picture
+    is that of a stream in which nothing was said, or that of the same frame in a file.
+    """
 
     def __init__(self, anchor: Anchor) -> None:
         # Of a stage that goes round; the order of others is as long as the longest stream here.
         count = len(anchor.target) if anchor.info.target_loops else 1500
         rest = np.repeat(anchor._loaded.live_renderer.rest[None], count, axis=0)
-        self.luma = [image.planes[0].copy() for image in anchor.show(rest)]
+        self._files = [image.planes[0].copy() for image in anchor.show(rest)]
+        with anchor.live(style=Style(label="", watermark=False)) as live:
+            frames = itertools.islice(live.frames(paced=False), count)
+            self._silent = [frame.image.planes[0].copy() for frame in frames if frame.image is not None]
 
     def moves(self, frame: LiveFrame) -> bool:
         if frame.image is None:
             return False
-        rest = self.luma[frame.number % len(self.luma)].astype(int)
-        return bool(np.abs(frame.image.planes[0] - rest).max() > 1)  # what batches differ in
+        luma, number = frame.image.planes[0].astype(int), frame.number % len(self._files)
+        return all(np.abs(luma - rest[number]).max() > 1 for rest in (self._files, self._silent))
 
 
 def timed(live: Live) -> Iterator[tuple[float, LiveFrame]]:
@@ -152,8 +161,12 @@ def interrupted(anchor: Anchor, audio: np.ndarray, resting: Resting, random: Ran
                 silent = when + (loud[-1] + 1) / live.rate
             if moment[0] and when > moment[0] + 0.5:
                 break
-    moving = [k for k, (_, moves) in enumerate(shown) if moves]
-    closed = shown[moving[-1] + 1][0] if moving else moment[0]
+    after = [(when, moves) for when, moves in shown if when > moment[0]]
+    closed = next(
+        when
+        for k, (when, _) in enumerate(after)
+        if len(after[k:]) >= STILL and not any(moves for _, moves in after[k : k + STILL])
+    )
     return 1e3 * max(0.0, closed - moment[0]), 1e3 * max(0.0, silent - moment[0])
 
 
