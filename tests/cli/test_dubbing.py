@@ -12,7 +12,7 @@ import newscaster
 from newscaster import cli
 from newscaster.cli import consent_option
 from newscaster.cli.dubbing import TIME
-from newscaster.synthesis.dub_options import DubbedFace, DubResult, KeptFrames, OwnAudioLag
+from newscaster.synthesis.dub_options import DubbedFace, DubResult, KeptFrames, OwnAudioLag, SpeechGain
 
 
 class Performer:
@@ -46,6 +46,7 @@ class Performer:
                 for n in range(self.people)
             ),
             own_audio=OwnAudioLag(seconds=0.12, text="the video's own audio is 120 ms late"),
+            speech_gain=SpeechGain(decibels=3.0, text="the speech is made 3.0 dB louder"),
             notes=("pixels become square",),
             unsigned_because="no one asked",
         )
@@ -141,6 +142,7 @@ def test_several_people(performer: Performer, tmp_path: Path, capsys: pytest.Cap
     lines = capsys.readouterr().out
     assert "  face 0, Ada 0, speaks: 80 frames\n  face 1, Ada 1, at rest: 79 frames" in lines
     assert "the video's own audio is 120 ms late" in lines
+    assert "the speech is made 3.0 dB louder" in lines
 
 
 def test_one_face_with_an_anchor(performer: Performer, tmp_path: Path) -> None:

@@ -105,6 +105,48 @@ def test_the_new_mouth_lies_where_the_motion_file_says(
     assert np.median(off) < 0.05
 
 
+def with_audio(video: Path, samples: np.ndarray, path: Path) -> Path:
+    """The frames of a video, without a change, with other audio of 16 kHz."""
+    media.write_wav(path.with_suffix(".wav"), samples, 16_000)
+    with (
+        av.open(str(video)) as frames,
+        av.open(str(path.with_suffix(".wav"))) as audio,
+        av.open(str(path), "w") as out,
+    ):
+        pictures = out.add_stream_from_template(frames.streams.video[0])
+        track = out.add_stream("aac", rate=16_000, layout="mono")
+        for packet in frames.demux(frames.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = pictures
+                out.mux(packet)
+        for frame in audio.decode(audio=0):
+            out.mux(track.encode(frame))
+        out.mux(track.encode(None))
+    return path
+
+
+def test_speech_in_a_part_is_as_loud_as_what_it_replaces(
+    anchor: Anchor, video: Path, cache: Path, tmp_path: Path
+) -> None:
+    seconds = (2 * FRAMES + PATTERN) / 25
+    own = with_audio(video, 0.5 * speech_like(seconds), tmp_path / "own.mp4")
+    media.write_wav(tmp_path / "new.wav", 0.2 * speech_like(1.4, seed=1), 16_000)
+    options = DubOptions(cache=cache, start_seconds=0.2, stop_seconds=1.6)
+    made = anchor.dub(own, tmp_path / "new.wav", tmp_path / "out.mp4", style=STYLE, options=options)
+    gain = made.speech_gain
+    assert gain is not None
+    assert gain.speech_lufs is not None
+    assert gain.reference_lufs is not None
+    assert gain.decibels == pytest.approx(gain.reference_lufs - gain.speech_lufs, abs=0.11)
+    assert 4 < gain.decibels < 12
+    inside = slice(int(0.25 * 16_000), int(1.55 * 16_000))
+    powers = [
+        float(np.mean(media.read_audio(path, rate=16_000)[inside] ** 2))
+        for path in (own, tmp_path / "out.mp4")
+    ]
+    assert 10 * np.log10(powers[1] / powers[0]) == pytest.approx(0, abs=2)
+
+
 def test_a_part_alone_is_rewritten_and_faded(
     anchor: Anchor, video: Path, speech: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

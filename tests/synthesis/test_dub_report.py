@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from newscaster.errors import MissingExtraError
-from newscaster.synthesis.dub_options import DubbedFace, DubResult, KeptFrames, OwnAudioLag
+from newscaster.synthesis.dub_options import DubbedFace, DubResult, KeptFrames, OwnAudioLag, SpeechGain
 from newscaster.synthesis.dub_report import check_report, write_people_page, write_report
 from newscaster.synthesis.faces_found import FaceImage
 from newscaster.synthesis.frame_strip import FramePair, FrameStrip
@@ -35,6 +35,7 @@ def result(tmp_path: Path) -> DubResult:
             DubbedFace(anchor=NAME, face=1, speaks=True, rewritten_frames=90, kept=KEPT, speech_seconds=3.0),
         ),
         own_audio=OwnAudioLag(seconds=0.12, text="the video's own audio is 120 ms late"),
+        speech_gain=SpeechGain(decibels=3.0, text="the speech is made 3.0 dB louder <b>"),
         notes=("<script>alert(1)</script>",),
         unsigned_because="no one asked",
     )
@@ -58,6 +59,7 @@ def test_the_page_is_self_contained_and_escaped(result: DubResult, tmp_path: Pat
     assert "&lt;script&gt;" in page
     assert "&lt;b&gt;Ada &amp; co" in page
     assert "in &amp; out.mp4" in page
+    assert "The speech is made 3.0 dB louder &lt;b&gt;." in page
     assert "90 of 100 frames have a new mouth" in page
     assert "The video&#39;s own audio is 120 ms late. It drives the mouth as it is." in page
     assert "0.50 s, kept: the head is turned away" in page

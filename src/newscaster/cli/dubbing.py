@@ -371,6 +371,8 @@ def _say_result(result: DubResult) -> None:
         say(f"  kept: {start:.2f} to {stop:.2f} s, {kept.reason}")
     if result.own_audio is not None:
         say(result.own_audio.text)
+    if result.speech_gain is not None:
+        say(result.speech_gain.text)
     for note in result.notes:
         say(f"note: {named_here(value_text(note))}")
     say(signature_of(result))

@@ -31,6 +31,7 @@ from newscaster.media.frame import (
 from newscaster.media.kept_tracks import KINDS, KeptTracks, Kind, open_kept_tracks
 from newscaster.media.key_sampling import read_key_frames
 from newscaster.media.label import Label, check_label_text
+from newscaster.media.loudness import LoudnessMeter, gated_loudness, limited
 from newscaster.media.packets import PACKET_SAMPLES, H264Packets, OpusPackets, VideoPackets, Vp8Packets
 from newscaster.media.piped import MARK_BYTES, PipedAudio, container_named
 from newscaster.media.probe import AudioInfo, MediaInfo, VideoInfo, probe
@@ -98,6 +99,7 @@ __all__ = [
     "Kind",
     "Label",
     "LiveItem",
+    "LoudnessMeter",
     "MeasuredScan",
     "MediaInfo",
     "OpusPackets",
@@ -133,6 +135,7 @@ __all__ = [
     "encode_target",
     "exclusive_lock",
     "exclusive_output",
+    "gated_loudness",
     "has_room",
     "is_camera",
     "is_same_file",
@@ -141,6 +144,7 @@ __all__ = [
     "join_targets",
     "layout_note",
     "length_notes",
+    "limited",
     "listening_rate",
     "live_container",
     "live_file",

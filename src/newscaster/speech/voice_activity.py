@@ -25,7 +25,7 @@ from newscaster.inference import Session
 from newscaster.speech.features import STEP_SAMPLES, check_speech
 from newscaster.speech.level import Leveller
 from newscaster.speech.spectral import SAMPLE_RATE
-from newscaster.types import ArrayF32
+from newscaster.types import ArrayBool, ArrayF32
 
 FRAME_SAMPLES = 512
 CONTEXT_SAMPLES = 64
@@ -143,30 +143,39 @@ class VoiceActivityStream:
         return np.asarray(maxima, np.float32)
 
 
-class SpeechMeter:
-    """A streaming test for speech, as opposed to noise or music.
-
-    Quiet speech counts like loud speech.
-    """
+class SpeechDetector:
+    """A streaming detector of speech, as opposed to noise or music. Quiet speech counts like loud speech."""
 
     def __init__(self) -> None:
         self._leveller = Leveller()
         self._stream = _packaged().stream()
+
+    def push(self, samples: ArrayF32) -> ArrayBool:
+        """Push (n,) float32 mono at 16 kHz, finite; return which newly final steps of 40 ms have speech."""
+        return self._stream.push(self._leveller.push(samples)) > _SPEECH_PROBABILITY
+
+    def flush(self) -> ArrayBool:
+        """Return the rest: ceil(N / 640) steps in total."""
+        return self._stream.flush() > _SPEECH_PROBABILITY
+
+
+class SpeechMeter:
+    """A streaming test for speech, see `SpeechDetector`."""
+
+    def __init__(self) -> None:
+        self._detector = SpeechDetector()
         self._voiced_steps = self._samples = 0
 
     def push(self, samples: ArrayF32) -> None:
         """Push the next samples: (n,) float32 mono at 16 kHz, finite."""
         self._samples += len(samples)
-        self._count(self._stream.push(self._leveller.push(samples)))
+        self._voiced_steps += int(self._detector.push(samples).sum())
 
     def finish(self) -> bool:
         """Return whether the pushed audio has speech. Nothing can be pushed afterwards."""
-        self._count(self._stream.flush())
+        self._voiced_steps += int(self._detector.flush().sum())
         voiced_seconds = self._voiced_steps * STEP_SAMPLES / SAMPLE_RATE
         return not is_without_speech(voiced_seconds, self._samples / SAMPLE_RATE)
-
-    def _count(self, probabilities: ArrayF32) -> None:
-        self._voiced_steps += int((probabilities > _SPEECH_PROBABILITY).sum())
 
 
 def holds_speech(samples: ArrayF32) -> bool:

@@ -88,6 +88,7 @@ def dub_to_file(
         speech_seconds=sum(face.speech_seconds for face in written.faces),
         faces=written.faces,
         own_audio=own_lag,
+        speech_gain=written.speech_gain,
         notes=tuple(dict.fromkeys(notes)),
         **signer.outcome(job.paths.video),
     )

@@ -18,6 +18,8 @@ from newscaster.types import AudioF32
 
 RATE = 48_000
 """Default rate of mixed audio, in Hz."""
+MAX_TRUE_PEAK = 10 ** (-1 / 20)
+"""Of speech that is made louder: -1 dBTP, as EBU R 128 allows."""
 _BLOCK_SECONDS = 5
 _CROSSFADE_SECONDS = 0.02
 _CENTRE = 2
@@ -40,6 +42,8 @@ class AudioPlan:
     start_seconds: float = 0.0
     stop_seconds: float = float("inf")
     own_gain: float = 0.0
+    speech_gain: float = 1.0
+    """Of the speech; if it is above 1, true peaks are limited to `MAX_TRUE_PEAK`."""
     own_from_seconds: float = 0.0
     """Time in the video at which the result starts."""
     rate: int = RATE
@@ -67,7 +71,7 @@ def write_dub_audio(plan: AudioPlan, path: Path) -> None:
         OutputError: there is no room.
     """
     total = round(plan.seconds * plan.rate)
-    speech = None if plan.speech is None else _Track(_placed_speech(plan, plan.speech), plan.channels)
+    speech = None if plan.speech is None else _Track(_levelled_speech(plan, plan.speech), plan.channels)
     own = None if plan.own is None else _Track(_own_channels(plan, plan.own), plan.channels)
     first = round(plan.start_seconds * plan.rate)
     stop = round(min(plan.stop_seconds, plan.seconds) * plan.rate)
@@ -89,7 +93,16 @@ def write_dub_audio(plan: AudioPlan, path: Path) -> None:
         raise media.no_temporary_room(error) from error
 
 
-def _placed_speech(plan: AudioPlan, speech: Path) -> Iterator[AudioF32]:
+def _levelled_speech(plan: AudioPlan, speech: Path) -> Iterator[AudioF32]:
+    """Yield the speech (C, n) with its gain."""
+    gain = np.float32(plan.speech_gain)
+    blocks = (block * gain for block in placed_speech(plan, speech))
+    if plan.speech_gain <= 1:
+        return blocks
+    return media.limited(blocks, ceiling=MAX_TRUE_PEAK, rate=plan.rate, channels=plan.channels)
+
+
+def placed_speech(plan: AudioPlan, speech: Path) -> Iterator[AudioF32]:
     """Yield the speech (C, n) in its channels of the result."""
     info = media.probe(speech, header_only=True).audio
     if info is not None and info.channels == plan.channels:

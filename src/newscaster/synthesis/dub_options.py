@@ -144,6 +144,21 @@ class OwnAudioLag:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpeechGain:
+    """How new speech in a part of a video was made as loud as the speech that it replaces."""
+
+    decibels: float
+    """Gain of the speech."""
+    speech_lufs: float | None = None
+    """Loudness of the new speech before; None: no speech was detected in it."""
+    reference_lufs: float | None = None
+    """Loudness of the speech that it replaces, or else of the speech in the rest of the video; None: there is
+    none."""
+    text: str
+    """The same in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DubResult:
     """A video that was dubbed, as :meth:`newscaster.Anchor.dub` returns it."""
 
@@ -165,6 +180,9 @@ class DubResult:
     """The people whose mouths were rewritten."""
     own_audio: OwnAudioLag | None = None
     """The lag of the video's own audio, if that drives the mouth; None: another speech does."""
+    speech_gain: SpeechGain | None = None
+    """The gain of the speech in a part of the video; None: the whole video was dubbed, or follows its own
+    audio."""
     notes: tuple[str, ...] = ()
     """What may not be as intended, a line each."""
     signed_by: str | None = None

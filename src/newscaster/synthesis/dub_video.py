@@ -25,7 +25,14 @@ from newscaster.provenance import FurtherPerson, Statement
 from newscaster.speech.captions import caption_cues
 from newscaster.synthesis.background import Background
 from newscaster.synthesis.dub_audio import AudioPlan, like, write_dub_audio
-from newscaster.synthesis.dub_options import DubbedFace, DubOptions, KeptFrames, check_part_start
+from newscaster.synthesis.dub_loudness import speech_gain
+from newscaster.synthesis.dub_options import (
+    DubbedFace,
+    DubOptions,
+    KeptFrames,
+    SpeechGain,
+    check_part_start,
+)
 from newscaster.synthesis.dub_order import extended_order, kept_frames
 from newscaster.synthesis.dub_roles import Role, Speeches
 from newscaster.synthesis.dub_tracks import DubTracks, open_dub_tracks
@@ -61,6 +68,8 @@ class WrittenVideo:
     rewritten: int
     kept: tuple[KeptFrames, ...]
     faces: tuple[DubbedFace, ...]
+    speech_gain: SpeechGain | None
+    """Of a part."""
     warnings: tuple[str, ...]
     strip: FrameStrip | None
     """Frames for the report, if there is one."""
@@ -106,7 +115,7 @@ class DubbedVideo:
                 like=self._first,
             )
         )
-        audio = None if tracks.kept.has_main_audio else self._audio(stack, total)
+        audio, gain = (None, None) if tracks.kept.has_main_audio else self._audio(stack, total)
         frames: Iterable[media.YuvFrame] = self._frames(stack, mouths, order, strip)
         background = Background.of(self.style.background)
         faces = [target.track for target in targets]
@@ -141,6 +150,7 @@ class DubbedVideo:
                 _dubbed_face(mouth, order, kept_frames([why], order))
                 for mouth, why in zip(mouths, reasons, strict=True)
             ),
+            speech_gain=gain,
             warnings=(*tracks.notes, *self._warnings(mouths)),
             strip=strip,
         )
@@ -285,16 +295,16 @@ class DubbedVideo:
     def _label_text(self) -> str | None:
         return label_text(self.style.label, bundled=any(person.is_bundled for person in self.people))
 
-    def _audio(self, stack: ExitStack, total: int) -> Path:
-        """Return a file of the audio: the speech's own, unless it must be cut or mixed."""
+    def _audio(self, stack: ExitStack, total: int) -> tuple[Path, SpeechGain | None]:
+        """Return a file of the audio: the speech's own, unless it must be cut or mixed; and its gain."""
         speech = self.speeches.audible
         seconds = float(total / self._fps)
         mixes = self._keeps_own_audio
         if not mixes and speech.seconds <= seconds:
-            return speech.audio_file
+            return speech.audio_file, None
         has_own = mixes and media.probe(self._track.path, header_only=True).audio is not None
         rate, channels = like(self._track.path if has_own else speech.audio_file)
-        gain = 0.0 if self.options.mix_db is None else 10 ** (self.options.mix_db / 20)
+        own_gain = 0.0 if self.options.mix_db is None else 10 ** (self.options.mix_db / 20)
         path = stack.enter_context(media.scratch_folder()) / "audio.wav"
         plan = AudioPlan(
             speech=speech.audio_file,
@@ -302,12 +312,15 @@ class DubbedVideo:
             seconds=seconds,
             start_seconds=self._start_seconds,
             stop_seconds=self._stop_seconds if self.options.is_part else seconds,
-            own_gain=gain,
+            own_gain=own_gain,
             rate=rate,
             channels=channels,
         )
+        gain = speech_gain(plan) if self.options.is_part and not self.speeches.is_own_audio else None
+        if gain is not None:
+            plan = replace(plan, speech_gain=10 ** (gain.decibels / 20))
         write_dub_audio(plan, path)
-        return path
+        return path, gain
 
     @property
     def _keeps_own_audio(self) -> bool:
