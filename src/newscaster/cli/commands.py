@@ -31,6 +31,7 @@ from newscaster.cli.exits import (
     EXIT_UNUSABLE,
 )
 from newscaster.cli.option_names import OptionNamingGroup, named_here
+from newscaster.cli.reading import read
 from newscaster.cli.renamed import RenamedOption
 from newscaster.cli.serving import serve
 from newscaster.cli.shared_options import timestamp_option
@@ -279,6 +280,7 @@ cli.add_command(batch)
 cli.add_command(clips)
 cli.add_command(live)
 cli.add_command(demo)
+cli.add_command(read)
 cli.add_command(serve)
 cli.add_command(verify)
 cli.add_command(doctor)

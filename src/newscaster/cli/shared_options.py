@@ -74,21 +74,26 @@ pronunciations_option = click.option(
 )
 
 
+voice_option = click.option(
+    "--voice",
+    help="Voice of a text: hibari, emma, fable, fenrir, kore, joe, a Japanese voice, or a Piper "
+    "voice NAME.onnx (default: hibari; for grid-s1 joe, if installed).",
+)
+
+voice_command_option = click.option(
+    "--voice-command",
+    metavar="COMMAND",
+    help="External speech synthesis: reads a sentence on standard input, writes WAV to its output.",
+)
+
+
 def voice_options(command: Decorated) -> Decorated:
     """Add the options of text and voice."""
     return with_options(
         command,
         click.option("--text", help="Text to speak. The default voice needs newscaster[tts]."),
-        click.option(
-            "--voice",
-            help="Voice of a text: hibari, emma, fable, fenrir, kore, joe, a Japanese voice, or a Piper "
-            "voice NAME.onnx (default: hibari; for grid-s1 joe, if installed).",
-        ),
-        click.option(
-            "--voice-command",
-            metavar="COMMAND",
-            help="External speech synthesis: reads a sentence on standard input, writes WAV to its output.",
-        ),
+        voice_option,
+        voice_command_option,
         click.option(
             "--speed",
             type=float,

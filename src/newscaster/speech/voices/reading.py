@@ -20,7 +20,7 @@ from newscaster.errors import InputError, SpeechError
 from newscaster.speech.level import is_silence
 from newscaster.speech.plain_text import plain_text
 from newscaster.speech.script import Sentence, sentences_of
-from newscaster.speech.spoken import Pronunciations
+from newscaster.speech.spoken import Pronunciations, SpokenForm
 from newscaster.speech.voices.names import DEFAULT_VOICE, VOICES, default_voice
 from newscaster.speech.voices.piper import PIPER_VOICES, PiperVoice
 from newscaster.speech.voices.program import ProgramVoice
@@ -116,6 +116,25 @@ class SpokenSentence:
     """For each character of the text but spaces, the letters that are spoken for it."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadSentence:
+    """A sentence, and what the voice is given for it."""
+
+    number: int
+    """Its place in the text, from 0; skipped sentences count."""
+    sentence: Sentence
+    """As it is written."""
+    words: str
+    """The spoken form, on one line."""
+    unread: tuple[tuple[str, str], ...]
+    """Words of the spoken form that the voice does not read and is not given, and the kind of each."""
+
+    @property
+    def at(self) -> str:
+        """Its place, for a note."""
+        return f"sentence {self.number + 1}, line {self.sentence.line},"
+
+
 def voice_names() -> tuple[str, ...]:
     """Return the names of all named voices, installed or not."""
     return tuple(VOICES)
@@ -170,61 +189,100 @@ def speak_sentences(
             removal from the text; by default, lines are logged as warnings.
         first: number of the first sentence, from 0, to continue a text after a change.
     """
-    reading = reading or Reading()
     if rate is not None and not 8000 <= rate <= 192000:
         raise InputError(f"rate is {rate} Hz; expected 8000 to 192000")
-    check_unicode(text, "the text")
-    plain = plain_text(text)
-    if not any(character.isalnum() for character in plain.text):
-        raise SpeechError(
-            f"the text {quoted(shortened(text))} holds no word to speak; give a sentence or more"
+    prepared = _Prepared.of(text, reading=reading, voice=voice, on_note=on_note, is_whole=first == 0)
+    return _speak(prepared, rate, first)
+
+
+def read_sentences(
+    text: str, *, reading: Reading | None = None, voice: Voice | None = None, on_note: OnNote | None = None
+) -> Iterator[ReadSentence]:
+    """Yield what the voice is given for each sentence of a text, without speaking.
+
+    Arguments and errors are those of `speak_sentences`; skipped sentences are noted and not yielded.
+    """
+    prepared = _Prepared.of(text, reading=reading, voice=voice, on_note=on_note)
+    return (worded for worded, _ in prepared.sentences())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Prepared:
+    """A text that a voice can read."""
+
+    text: str
+    voice: Voice
+    reading: Reading
+    notes: ReadingNotes
+    wording: Wording
+
+    @classmethod
+    def of(
+        cls,
+        text: str,
+        *,
+        reading: Reading | None,
+        voice: Voice | None,
+        on_note: OnNote | None,
+        is_whole: bool = True,
+    ) -> _Prepared:
+        """Check a text and load the voice, see `speak_sentences`; note what is removed from a whole text."""
+        reading = reading or Reading()
+        check_unicode(text, "the text")
+        plain = plain_text(text)
+        if not any(character.isalnum() for character in plain.text):
+            raise SpeechError(
+                f"the text {quoted(shortened(text))} holds no word to speak; give a sentence or more"
+            )
+        on_note = on_note or (lambda line: _log.warning("%s", line))
+        if voice is None and reading.voice is None and reading.command is None:
+            reading = replace(reading, voice=default_voice(plain.text))
+        notes = ReadingNotes(reading.command or reading.voice or DEFAULT_VOICE, on_note)
+        voice = voice or reading.load()
+        wording = Wording.of_text(
+            plain.text, voice=voice.language, language=reading.language, pronunciations=reading.pronunciations
         )
-    on_note = on_note or (lambda line: _log.warning("%s", line))
-    if voice is None and reading.voice is None and reading.command is None:
-        reading = replace(reading, voice=default_voice(plain.text))
-    notes = ReadingNotes(reading.command or reading.voice or DEFAULT_VOICE, on_note)
-    voice = voice or reading.load()
-    wording = Wording.of_text(
-        plain.text, voice=voice.language, language=reading.language, pronunciations=reading.pronunciations
-    )
-    notes.check_readable(voice, wording, sentences_of(plain.text))
-    if first == 0:
-        for line in plain.notes:
-            on_note(line)
-        notes.check_language(plain.text, voice.language)
-    return _speak(voice, plain.text, reading, rate, notes, first, wording)
+        notes.check_readable(voice, wording, sentences_of(plain.text))
+        if is_whole:
+            for line in plain.notes:
+                on_note(line)
+            notes.check_language(plain.text, voice.language)
+        return cls(text=plain.text, voice=voice, reading=reading, notes=notes, wording=wording)
+
+    def sentences(self, first: int = 0) -> Iterator[tuple[ReadSentence, SpokenForm]]:
+        """Yield the sentences from a number on; note those that the voice does not read."""
+        for number, sentence in enumerate(sentences_of(self.text)):
+            if number < first:
+                continue
+            spoken = self.wording.spoken(sentence.text)
+            unread = self.notes.unread(self.voice, spoken.text)
+            worded = ReadSentence(
+                number=number,
+                sentence=sentence,
+                words=without_words(spoken.text, unread),
+                unread=tuple(unread),
+            )
+            if is_mostly(unread, spoken.text):
+                self.notes.note_skipped(worded.at, sentence, f"does not read {scripts_text(unread)}")
+                continue
+            yield worded, spoken
 
 
-def _speak(
-    voice: Voice,
-    text: str,
-    reading: Reading,
-    rate: int | None,
-    notes: ReadingNotes,
-    first: int,
-    wording: Wording,
-) -> Iterator[SpokenSentence]:
-    for number, sentence in enumerate(sentences_of(text)):
-        if number < first:
-            continue
-        at = f"sentence {number + 1}, line {sentence.line},"
-        spoken = wording.spoken(sentence.text)
-        unread = notes.unread(voice, spoken.text)
-        if is_mostly(unread, spoken.text):
-            notes.note_skipped(at, sentence, f"does not read {scripts_text(unread)}")
-            continue
-        words = without_words(spoken.text, unread)
+def _speak(prepared: _Prepared, rate: int | None, first: int) -> Iterator[SpokenSentence]:
+    voice, reading, notes = prepared.voice, prepared.reading, prepared.notes
+    for worded, spoken in prepared.sentences(first):
+        sentence, words, at = worded.sentence, worded.words, worded.at
         samples, own_rate = notes.say(voice, words, at=at, speed=reading.speed)
         samples = _trimmed(samples, own_rate)
         rate = rate or own_rate
         if not len(samples) or (not _has_words(words) and np.abs(samples).max() < _FAINT):
             notes.note_skipped(at, sentence, "finds nothing to speak in it")
             continue
-        notes.note_spoken(at, sentence, words, unread, seconds=len(samples) / own_rate * reading.speed)
+        notes.note_spoken(at, sentence, words, worded.unread, seconds=len(samples) / own_rate * reading.speed)
         samples = resample(samples, own_rate, rate)
-        yield _finished(number, sentence, samples, rate, reading.speed, spoken.letters(sentence.text))
+        yield _finished(worded.number, sentence, samples, rate, reading.speed, spoken.letters(sentence.text))
     if first == 0:  # the counts of a part alone are not those of the text
-        notes.finish(text)
+        notes.finish(prepared.text)
 
 
 def _finished(
