@@ -164,15 +164,15 @@ def test_trainings_that_are_refused(open_studio: OpenStudio, make_clip: ClipMake
     videos = uploaded(studio, make_clip, "a.mp4")
     good = {"videos": videos, "name": "Ada", "consent": CONSENT}
     for change, status, message in (
-        ({"videos": []}, 422, "videos: "),
+        ({"videos": []}, 422, "videos has 0 entries; expected 1 or more"),
         ({"videos": ["none"]}, 404, "there is no video 'none'"),
         ({"consent": "no"}, 400, "consent is 'no': nothing is made without the person's consent"),
         ({"name": " "}, 400, "name is empty"),
         ({"minutes": 61}, 400, "minutes is 61; the maximum is 60"),
         ({"minutes": 0}, 400, "minutes is 0, but the renderer unet needs training."),
-        ({"minutes": -1}, 422, "minutes: "),
-        ({"renderer": "other"}, 422, "renderer: "),
-        ({"seed": 1}, 422, "seed: "),
+        ({"minutes": -1}, 422, "minutes is -1; expected 0 or more"),
+        ({"renderer": "other"}, 422, "renderer is 'other'; expected 'unet' or 'reference'"),
+        ({"seed": 1}, 422, "seed is not a field of this request"),
     ):
         reply = studio.post("/v1/jobs/train", json={**good, **change})
         assert (reply.status_code, reply.json()["error"][: len(message)]) == (status, message)

@@ -153,6 +153,45 @@ def test_a_studio_of_anchors_in_s3(bucket: str, tiny: Path, tmp_path: Path) -> N
         assert copies(tmp_path / "kept") == ["ada.anchor"]
 
 
+@pytest.mark.parametrize(
+    ("places", "found"),
+    [
+        (("builtin",), {"builtin": "builtin", "grid-s4": "builtin"}),
+        (("grid-s4", "grid-s1"), {"builtin": "grid-s4", "grid-s4": "grid-s4", "grid-s1": "grid-s1"}),
+        (("grid-s1",), {"grid-s1": "grid-s1"}),
+        (("builtin", "grid-s4"), {"builtin": "builtin", "grid-s4": "grid-s4"}),
+    ],
+)
+def test_bundled_anchors_are_found_by_all_their_names(
+    cache: FileCache, places: tuple[str, ...], found: dict[str, str]
+) -> None:
+    library = Library(places, cache=cache)
+    assert library.ids == places
+    for name in ("builtin", "grid-s4", "grid-s1"):
+        assert library.serves(name) == (name in found)
+        if name in found:
+            assert library.resolve(name) == library.id_of(name) == found[name]
+            assert library.path(name) == library.path(found[name])
+            assert library.name(name) == library.name(found[name])
+        else:
+            with pytest.raises(RefusedError, match=f"there is no anchor '{name}'; this studio has"):
+                library.resolve(name)
+    others = {place: [name for name, key in found.items() if key == place != name] for place in places}
+    assert {place: library.aliases(place) for place in places} == others
+
+
+def test_a_file_of_such_a_name_is_no_bundled_anchor(tiny: Path, tmp_path: Path, cache: FileCache) -> None:
+    file = tmp_path / "grid-s4.anchor"
+    file.write_bytes(tiny.read_bytes())
+    library = Library([str(file)], cache=cache)
+    assert library.path("grid-s4") == file
+    assert not library.serves("builtin")
+    library = Library([str(file), "builtin"], cache=cache)
+    assert library.path("grid-s4") == file
+    assert library.path("builtin") != file
+    assert library.aliases("builtin") == []
+
+
 def test_bundled_anchors_are_named_as_they_are_given(cache: FileCache) -> None:
     names = {place: AnchorSource(place, cache) for place in ("builtin", "grid-s1", "grid-s4")}
     assert [source.name for source in names.values()] == list(names)

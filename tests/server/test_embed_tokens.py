@@ -200,3 +200,31 @@ def test_ids_and_anchors_are_not_confused(subject: str) -> None:
         kind, _, rest = token.partition("~")
         for other in ("embed", "embed.", "embed.1", "embed.2", "embed.b", "embed.b.", "watch", "watch.b"):
             assert other == kind or Grant.of(f"{other}~{rest}", SETTINGS) is None
+
+
+def test_a_bundled_anchor_is_embedded_by_any_of_its_names(tmp_path: Path) -> None:
+    with opening(Path("grid-s4"), tmp_path) as open_studio:
+        studio = open_studio(token=TOKEN)
+        (listed,) = studio.get("/v1/anchors", headers=FULL).json()
+        assert (listed["id"], listed["aliases"]) == ("grid-s4", ["builtin"])
+        one = studio.get("/v1/anchors/builtin", headers=FULL).json()
+        assert one == listed
+        assert studio.get("/v1/anchors/grid-s1", headers=FULL).status_code == 404
+        label = {"label": "news.example"}
+        made = studio.post("/v1/anchors/builtin/embed_tokens", json=label, headers=FULL).json()
+        tokens = studio.get("/v1/anchors/grid-s4/embed_tokens", headers=FULL).json()
+        assert made in tokens
+        page = studio.get("/embed/builtin?text=a%26b", follow_redirects=False)
+        assert (page.status_code, page.headers["location"]) == (307, "/embed/grid-s4?text=a%26b")
+        for name in ("grid-s4", "grid-s1", "nobody"):
+            assert studio.get(f"/embed/{name}", follow_redirects=False).status_code == 200
+        embed = bearer(made["token"])
+        for name in ("builtin", "grid-s4"):
+            session = studio.post("/v1/sessions", json={"anchor": name}, headers=embed)
+            assert session.status_code == 201
+            assert session.json()["anchor"] == "grid-s4"
+            studio.delete(f"/v1/sessions/{session.json()['id']}", headers=embed)
+        for options in ({}, {"anchor": "grid-s1"}, {"anchor": "nobody"}):
+            refused = studio.post("/v1/sessions", json=options, headers=embed)
+            assert refused.status_code == 403
+            assert "this studio has" not in refused.text

@@ -15,7 +15,7 @@ from newscaster import media
 from newscaster.errors import NewscasterError
 from newscaster.formats.anchor import TARGET, AnchorFile
 from newscaster.formats.anchor_info import AnchorInfo
-from newscaster.formats.bundled_anchors import bundled_name
+from newscaster.formats.bundled_anchors import BUNDLED, BUNDLED_ANCHORS, bundled_name
 from newscaster.server.anchor_source import AnchorSource, sources
 from newscaster.server.http_errors import NOT_FOUND, RefusedError
 from newscaster.speech.spoken import Pronunciations
@@ -64,8 +64,8 @@ class Library:
     Of the open anchors, those used longest ago are closed, unless a session uses them.
 
     Args:
-        anchors: files, `builtin`, and URLs of objects or of folders of objects. Files are checked, and
-            folders are listed.
+        anchors: files, names of bundled anchors, and URLs of objects or of folders of objects. Files are
+            checked, and folders are listed.
         backend: see `newscaster.open`.
         cache: copies of objects.
         max_open: maximum number of open anchors, apart from those that sessions use.
@@ -124,10 +124,40 @@ class Library:
             RefusedError: there is no such anchor.
             ConsentError: its consent has expired, or was withdrawn after it was opened.
         """
-        anchor_id = next(iter(self._sources)) if anchor is None else anchor
+        anchor_id = next(iter(self._sources)) if anchor is None else self.id_of(anchor)
         if (copy := self._source(anchor_id).copy) is not None:
             copy.permission.check()
         return anchor_id
+
+    def id_of(self, anchor: str) -> str:
+        """Return the id of an anchor. A bundled one is also found by its other names, as on the command line.
+
+        Raises:
+            RefusedError: there is no such anchor.
+        """
+        if anchor in self._sources:
+            return anchor
+        if (bundled := bundled_name(anchor)) is not None:
+            for anchor_id, source in self._sources.items():
+                if source.bundled == bundled:
+                    return anchor_id
+        names = list(self._sources)
+        listed = ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
+        raise RefusedError(f"there is no anchor {quoted(anchor)}; this studio has {listed}", status=NOT_FOUND)
+
+    def serves(self, anchor: str) -> bool:
+        """Return whether there is an anchor of this id or name."""
+        try:
+            self.id_of(anchor)
+        except RefusedError:
+            return False
+        return True
+
+    def aliases(self, anchor: str) -> list[str]:
+        """Return the other names of an anchor, as `id_of` takes them."""
+        source = self._source(anchor)
+        others = [name for name in (BUNDLED, *BUNDLED_ANCHORS) if name not in self._sources]
+        return [name for name in others if self.serves(name) and self._source(name) is source]
 
     def name(self, anchor: str) -> str:
         """Return the name of an anchor: of an object that was not fetched yet, that of the object."""
@@ -149,6 +179,7 @@ class Library:
         Raises:
             NewscasterError: see `AnchorSource.current`.
         """
+        anchor = self.id_of(anchor)
         path = self.path(anchor)
         with self._opening[anchor]:
             opened = self._opened.get(anchor)
@@ -184,6 +215,7 @@ class Library:
 
     def poster(self, anchor: str) -> bytes:
         """Return the first frame of the target, as JPEG. Blocks while an object is fetched."""
+        anchor = self.id_of(anchor)
         path = self.path(anchor)
         with self._opening[anchor]:
             if path not in self._posters:
@@ -197,14 +229,7 @@ class Library:
             return self._posters[path]
 
     def _source(self, anchor: str) -> AnchorSource:
-        try:
-            return self._sources[anchor]
-        except KeyError:
-            names = list(self._sources)
-            listed = ", ".join(names[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
-            raise RefusedError(
-                f"there is no anchor {quoted(anchor)}; this studio has {listed}", status=NOT_FOUND
-            ) from None
+        return self._sources[self.id_of(anchor)]
 
 
 def jpeg(image: media.YuvFrame, *, quality: int = 80) -> bytes:

@@ -36,7 +36,7 @@ class AnchorSource:
     """One anchor. Safe to use from several threads.
 
     Args:
-        place: a file, `builtin`, or the URL of an object.
+        place: a file, the name of a bundled anchor, or the URL of an object.
         cache: copies of objects.
         now: monotonic time in seconds.
 
@@ -50,7 +50,9 @@ class AnchorSource:
         self._lock = threading.Lock()
         self._is_stored = is_url(place)
         self._checked = 0.0
-        is_bundled = bundled_name(place) is not None
+        self.bundled = bundled_name(place)
+        """Which bundled anchor it is; None: another one."""
+        is_bundled = self.bundled is not None
         self.name = place if is_bundled else Path(place.rpartition("/")[2]).stem
         self.copy: AnchorCopy | None = None
         """The file, as last used; None: the object has not been fetched yet."""

@@ -50,6 +50,7 @@ from newscaster.server.schemas import (
 from newscaster.server.session import Session
 from newscaster.server.studio import Studio
 from newscaster.server.turn import ice_servers
+from newscaster.server.validation import of_validation
 from newscaster.server.websocket import OUTPUTS, Conversation, parsed, text_of
 from newscaster.texts import escaped, quoted
 from newscaster.version import VERSION
@@ -99,6 +100,7 @@ def _anchor(studio: Studio, anchor_id: str, grant: Grant) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "id": anchor_id,
         "name": escaped(studio.library.name(anchor_id)),
+        "aliases": studio.library.aliases(anchor_id),
         "poster": f"{API}/anchors/{anchor_id}/poster.jpg",
         "embed_token": grant.token(studio.settings),
     }
@@ -121,6 +123,7 @@ def _anchor(studio: Studio, anchor_id: str, grant: Grant) -> dict[str, Any]:
 @router.get("/anchors/{anchor}", summary="One anchor; fetched from its store if it was not yet")
 async def anchor_info(anchor: str, request: Request, studio: TheStudio) -> dict[str, Any]:
     """To the holder of a token to embed the anchor, `embed_token` is this token."""
+    anchor = studio.library.id_of(anchor)
     await asyncio.to_thread(studio.library.path, anchor)
     return _anchor(studio, anchor, request.state.grant or studio.embed_tokens.default(anchor))
 
@@ -137,7 +140,9 @@ async def begin(new: NewSession, request: Request, studio: TheStudio) -> dict[st
     """`watch_token` is a token for those who may watch the session, and do nothing else."""
     options, grant = new.to_options(), request.state.grant
     if grant is not None:
-        if options.anchor != grant.subject:
+        library, anchor = studio.library, options.anchor
+        # An unknown anchor is refused alike: its message would list all anchors.
+        if anchor is None or not library.serves(anchor) or library.id_of(anchor) != grant.subject:
             raise RefusedError(
                 f"the token is for the anchor {quoted(grant.subject)} alone. Start a session of it",
                 status=FORBIDDEN,
@@ -359,15 +364,3 @@ async def _turn_away(socket: WebSocket, error: NewscasterError) -> None:
 def _check_output(output: object) -> None:
     if output not in OUTPUTS:
         raise RefusedError(f"output is {quoted(output)}; expected one of {', '.join(OUTPUTS)}")
-
-
-def of_validation(errors: Any) -> str:
-    """Return pydantic's errors as one sentence."""
-    messages = []
-    for error in errors:
-        if error["type"] == "json_invalid":
-            place, why = error["loc"][-1], error["ctx"]["error"]
-            return f"the body is not JSON (at character {place}: {why}). Send a JSON object"
-        field = ".".join(str(part) for part in error["loc"] if part not in ("body", "query")) or "the request"
-        messages.append(f"{field}: {error['msg']}")
-    return "; ".join(messages)

@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
+from urllib.parse import quote
 
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
@@ -26,7 +27,7 @@ from starlette.websockets import WebSocketDisconnect
 from newscaster.errors import NewscasterError, OutputError
 from newscaster.media import FolderLease
 from newscaster.server.anchor_api import router as anchor_router
-from newscaster.server.api import of_validation, router
+from newscaster.server.api import router
 from newscaster.server.connections import Connections
 from newscaster.server.embed_api import router as embed_router
 from newscaster.server.http_errors import (
@@ -43,6 +44,7 @@ from newscaster.server.middleware import API, App, Message, Receive, Scope, Secu
 from newscaster.server.probes import router as probe_router
 from newscaster.server.settings import Settings
 from newscaster.server.studio import Studio
+from newscaster.server.validation import of_validation
 from newscaster.server.voice_api import router as voice_router
 from newscaster.system.native_calls import allow_open_files, preempt_less
 from newscaster.system.os_errors import fault
@@ -109,8 +111,12 @@ def create_app(settings: Settings) -> FastAPI:
     async def page() -> FileResponse:
         return FileResponse(PAGE / "index.html")
 
-    @app.get("/embed/{anchor}", include_in_schema=False)
-    async def embed(anchor: str) -> FileResponse:
+    @app.get("/embed/{anchor}", include_in_schema=False, response_model=None)
+    async def embed(anchor: str, request: Request) -> Response:
+        library = studio.library
+        if library.serves(anchor) and (anchor_id := library.id_of(anchor)) != anchor:  # its token has the id
+            query = f"?{request.url.query}" if request.url.query else ""
+            return RedirectResponse(f"/embed/{quote(anchor_id, safe='')}{query}")
         return FileResponse(PAGE / "embed.html")
 
     @app.get("/output/{session}", include_in_schema=False)

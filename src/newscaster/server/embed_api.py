@@ -20,7 +20,7 @@ router = new_router()
 @router.get("/anchors/{anchor}/embed_tokens", summary="The tokens to embed an anchor")
 async def embed_tokens(anchor: str, studio: TheStudio) -> list[dict[str, Any]]:
     """The first one, without a label, is the `embed_token` of the anchor."""
-    studio.library.name(anchor)  # checks that it is there
+    anchor = studio.library.id_of(anchor)
     made = [_shown(studio, each.grant, each.label, each.created) for each in studio.embed_tokens.made(anchor)]
     return [_shown(studio, studio.embed_tokens.default(anchor), None, None), *made]
 
@@ -28,7 +28,7 @@ async def embed_tokens(anchor: str, studio: TheStudio) -> list[dict[str, Any]]:
 @router.post("/anchors/{anchor}/embed_tokens", status_code=201, summary="Make a token to embed an anchor")
 async def new_embed_token(anchor: str, new: NewEmbedToken, studio: TheStudio) -> dict[str, Any]:
     """Make one for each site, so that they can be revoked one by one."""
-    studio.library.name(anchor)
+    anchor = studio.library.id_of(anchor)
     made = studio.embed_tokens.make(anchor, escaped(new.label))
     return _shown(studio, made.grant, made.label, made.created)
 
@@ -40,7 +40,7 @@ async def new_embed_token(anchor: str, new: NewEmbedToken, studio: TheStudio) ->
 )
 async def revoke_embed_token(anchor: str, token: str, studio: TheStudio) -> None:
     """`token` is its id. The anchor gets another `embed_token` if it was that one."""
-    studio.library.name(anchor)
+    anchor = studio.library.id_of(anchor)
     grant = studio.embed_tokens.revoke(anchor, token)
     started = [session for session in studio.sessions() if session.options.grant == grant]
     await asyncio.gather(*(studio.end(session) for session in started))

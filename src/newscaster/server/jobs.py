@@ -321,7 +321,7 @@ class JobQueue:
 
     async def _do(self, job: Job) -> None:
         folder = self._store.folder(job)
-        if job.photo is None and job.footage is None and job.anchor not in self._library.ids:
+        if job.photo is None and job.footage is None and not self._library.serves(job.anchor):
             reason = f"the anchor {quoted(job.anchor)} is no longer served"
             self._update(job.id, state=FAILED, error=reason)
             return
