@@ -193,7 +193,8 @@ def need_footage(footage: Path | str | Iterable[Path | str]) -> list[Path]:
                 f"no such file or folder: '{path}'. Give video files of one person talking, or folders with "
                 f"such files"
             )
-        need_video(path)
+        if not path.is_dir():
+            need_video(path)
     return paths
 
 
