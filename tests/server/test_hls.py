@@ -48,6 +48,13 @@ class Session:
             for sink in tuple(self.sinks):
                 sink.push(frame)
 
+    def end(self, streams: HlsStreams) -> None:
+        """End as a session of a studio does."""
+        streams.close(self)  # type: ignore[arg-type]
+        sinks, self.sinks = self.sinks, []
+        for sink in sinks:
+            sink.end()
+
 
 @pytest.fixture
 def session(tiny: Path) -> Any:
@@ -126,7 +133,7 @@ def test_any_segment_plays_after_the_header(session: Any) -> None:
         # The first packet is written before the encoder of audio has told its delay, 21 ms.
         np.testing.assert_allclose(np.diff(times)[1:], 0.04, atol=1e-3)
         assert times[1] - times[0] < 0.065
-        streams.close(session)
+        session.end(streams)
 
     asyncio.run(watch())
 
@@ -145,9 +152,61 @@ def test_old_segments_leave_the_playlist_and_then_the_memory(session: Any) -> No
         for name in ("0-2.m4s", "0-15.m4s", "1-9.m4s", "1-init.mp4", "0-init.m4s", "../x", "0-9.mp4"):
             with pytest.raises(NewscasterError, match="there is no file"):
                 streams.part(session, name)
-        streams.close(session)
+        session.end(streams)
+
+    asyncio.run(watch())
+
+
+async def complete(streams: HlsStreams, session: Any) -> str:
+    """Return the playlist once it is marked as complete."""
+    while not (playlist := await streams.playlist(session, "")).endswith("\n#EXT-X-ENDLIST\n"):
+        await asyncio.sleep(0.01)
+    return playlist
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(60, [1, 1, 0.4]), (10, [0.4]), (50, [1, 1])])
+def test_a_stream_that_ends_is_served_to_its_last_frame(
+    session: Any, monkeypatch: pytest.MonkeyPatch, count: int, seconds: list[float]
+) -> None:
+    monkeypatch.setattr(hls, "_ENDED_SECONDS", 0.5)
+
+    async def watch() -> None:
+        streams = HlsStreams()
+        waiting = asyncio.create_task(streams.playlist(session, ""))
+        await asyncio.sleep(0)
+        await fed(session, live_frames(count))
+        assert streams.ended_session("x") is None
+        session.end(streams)
+        assert "#EXTM3U" in await waiting
+        playlist = await complete(streams, session)
+        assert session.sinks == []  # no other encoder was started
+        assert streams.ended_session("x") is session
+        assert [float(s) for s in re.findall(r"#EXTINF:(.*),", playlist)] == pytest.approx(seconds, abs=0.03)
+        data = b"".join(streams.part(session, name) for name in ["0-init.mp4", *names(playlist)])
+        times, _ = decoded(data)
+        assert len(times) == count
+        await asyncio.sleep(0.6)
+        assert streams.ended_session("x") is None
         with pytest.raises(NewscasterError, match="there is no file"):
-            streams.part(session, "0-9.m4s")
+            streams.part(session, "0-0.m4s")
+
+    asyncio.run(watch())
+
+
+def test_few_streams_of_ended_sessions_are_kept(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hls, "_MAX_ENDED", 2)
+
+    async def watch() -> None:
+        streams = HlsStreams()
+        for number in range(4):
+            session.id = str(number)
+            waiting = asyncio.create_task(streams.playlist(session, ""))
+            await asyncio.sleep(0)
+            await fed(session, live_frames(5))
+            session.end(streams)
+            await waiting
+        kept = [streams.ended_session(str(number)) is not None for number in range(4)]
+        assert kept == [False, False, True, True]
 
     asyncio.run(watch())
 
@@ -173,7 +232,7 @@ def test_the_encoder_stops_without_viewers_and_starts_again(
             now += 2
             session.push(live_frames(1))
             assert session.sinks == []
-        streams.close(session)
+        session.end(streams)
 
     asyncio.run(watch())
 
@@ -217,7 +276,15 @@ def test_a_studio_serves_a_session(studio: TestClient) -> None:
     assert len(times) == 25 * len(segments)
     assert studio.get(f"{path}/0-999.m4s").status_code == 404
     studio.delete(f"/v1/sessions/{session['id']}")
-    assert studio.get(f"{path}/live.m3u8").status_code == 404
+    assert studio.get(f"/v1/sessions/{session['id']}").status_code == 404
+    ended = until(
+        lambda: (text := studio.get(f"{path}/live.m3u8").text).endswith("#EXT-X-ENDLIST\n") and text
+    )
+    last = studio.get(f"{path}/{names(ended)[-1]}")
+    assert last.status_code == 200
+    assert len(decoded(header.content + last.content)[0]) >= 1
+    assert studio.post(f"/v1/sessions/{session['id']}/say", json={"text": "Hi."}).status_code == 404
+    assert studio.get("/v1/sessions/other/hls/live.m3u8").status_code == 404
 
 
 def test_hls_needs_the_token(open_studio: OpenStudio) -> None:
@@ -227,3 +294,6 @@ def test_hls_needs_the_token(open_studio: OpenStudio) -> None:
     assert studio.get(path).status_code == 401
     playlist = studio.get(f"{path}?token=secret-secret").text
     assert names(playlist)[0].endswith(".m4s?token=secret-secret")
+    studio.delete(f"/v1/sessions/{session['id']}", headers={"authorization": "Bearer secret-secret"})
+    assert studio.get(path).status_code == 401
+    assert studio.get(f"{path}?token={session['watch_token']}").status_code == 200

@@ -58,9 +58,19 @@ async def _used_session(session: str, request: Request) -> AsyncIterator[Session
         yield live_session
 
 
+async def _watched_session(session: str, request: Request) -> AsyncIterator[Session]:
+    studio = studio_of(request)
+    found = studio.hls.ended_session(session)
+    watched = granted(studio.session(session) if found is None else found, request.state.grant)
+    with watched.used():
+        yield watched
+
+
 TheSession = Annotated[Session, Depends(_session)]
 UsedSession = Annotated[Session, Depends(_used_session)]
 """The session of a request that uses it: it is not idle meanwhile."""
+WatchedSession = Annotated[Session, Depends(_watched_session)]
+"""Likewise, for HLS, which outlives the session for a while."""
 
 
 def granted(session: Session, grant: Grant | None) -> Session:

@@ -1,7 +1,8 @@
 """A session as HLS: encoded once, in segments of a second, for any number of viewers.
 
 Segments are fragmented MP4 (RFC 8216), and are kept in memory. Each starts with a key frame. The encoder runs
-while viewers ask for the playlist.
+while viewers ask for the playlist. When a session ends, its last segments are served for a while, and the
+playlist is marked as complete, so that viewers see all frames.
 
 ::
 
@@ -19,9 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 from newscaster import media
 from newscaster.server.http_errors import NOT_FOUND, TIMED_OUT, RefusedError
@@ -41,6 +40,10 @@ _MAX_WAITING_FRAMES = 25
 _IDLE_SECONDS = 20.0
 """The encoder stops when no one has asked for the playlist for so long."""
 _START_SECONDS = 10.0
+_ENDED_SECONDS = 30.0
+"""Time for which the stream of an ended session is served; players ask about once per second."""
+_MAX_ENDED = 16
+"""Streams of ended sessions in memory."""
 _POLL_SECONDS = 0.05
 _CRF = 23
 _NAME = re.compile(r"(\d+)-(?:(init)\.mp4|(\d+)\.m4s)")
@@ -64,6 +67,7 @@ class HlsStream:
     def __init__(self, session: Session, *, epoch: int) -> None:
         self.epoch = epoch
         self.is_over = False
+        self._is_encoded = False
         self._session = session
         self._frames: queue.SimpleQueue[LiveFrame | None] = queue.SimpleQueue()
         self._header: bytes | None = None
@@ -72,6 +76,11 @@ class HlsStream:
         self._thread = threading.Thread(target=self._run, name="newscaster-hls", daemon=True)
         self._thread.start()
         session.add(self)
+
+    @property
+    def session(self) -> Session:
+        """The session, which may have ended."""
+        return self._session
 
     def push(self, frame: LiveFrame) -> None:
         """Encode a frame; without blocking. Without viewers, end."""
@@ -88,7 +97,7 @@ class HlsStream:
         self._frames.put(None)
 
     async def playlist(self, query: str) -> str:
-        """Return the playlist, once it has a segment.
+        """Return the playlist, once it has a segment. After the last one, it is marked as complete.
 
         Args:
             query: appended to the names of all files, such as "?token=..."; or "".
@@ -99,9 +108,10 @@ class HlsStream:
         self._last_asked = time.monotonic()
         deadline = self._last_asked + _START_SECONDS
         while not self._segments:
-            if self.is_over or time.monotonic() > deadline:
+            if self._is_encoded or time.monotonic() > deadline:
                 raise RefusedError("the video could not be encoded in time. Try again", status=TIMED_OUT)
             await asyncio.sleep(_POLL_SECONDS)
+        is_complete = self._is_encoded  # before the segments are listed: the last one is among them then
         listed = list(self._segments)[-LISTED_SEGMENTS:]
         longest = max(segment.seconds for segment in listed)
         lines = [
@@ -114,6 +124,8 @@ class HlsStream:
         ]
         for segment in listed:
             lines += [f"#EXTINF:{segment.seconds:.5f},", f"{self.epoch}-{segment.number}.m4s{query}"]
+        if is_complete:
+            lines.append("#EXT-X-ENDLIST")
         return "\n".join(lines) + "\n"
 
     def part(self, number: int | None) -> bytes | None:
@@ -140,14 +152,15 @@ class HlsStream:
             session_id = self._session.id
             _log.exception("HLS of session %s failed", session_id, extra={"session": session_id})
         finally:
-            self.is_over = True
+            self.is_over = self._is_encoded = True
 
 
 class HlsStreams:
-    """The HLS streams of a studio."""
+    """The HLS streams of a studio: of live sessions, and for a while of those that have ended."""
 
     def __init__(self) -> None:
         self._streams: dict[str, HlsStream] = {}
+        self._ended: dict[str, HlsStream] = {}  # the one that ended longest ago first
 
     async def playlist(self, session: Session, query: str) -> str:
         """Return the playlist of a session. The first viewer starts the encoder.
@@ -155,6 +168,8 @@ class HlsStreams:
         Raises:
             RefusedError: the encoder has made no segment in time.
         """
+        if (ended := self._ended.get(session.id)) is not None:
+            return await ended.playlist(query)
         stream = self._streams.get(session.id)
         if stream is None or stream.is_over:
             stream = HlsStream(session, epoch=0 if stream is None else stream.epoch + 1)
@@ -167,16 +182,28 @@ class HlsStreams:
         Raises:
             RefusedError: it is not there, or not any more.
         """
-        match, stream = _NAME.fullmatch(name), self._streams.get(session.id)
+        match = _NAME.fullmatch(name)
+        stream = self._ended.get(session.id) or self._streams.get(session.id)
         if match is not None and stream is not None and int(match[1]) == stream.epoch:
             data = stream.part(None if match[2] else int(match[3]))
             if data is not None:
                 return data
         raise RefusedError(f"there is no file {quoted(name)} in the playlist", status=NOT_FOUND)
 
+    def ended_session(self, session_id: str) -> Session | None:
+        """Return a session that has ended and whose stream is still served."""
+        stream = self._ended.get(session_id)
+        return None if stream is None else stream.session
+
     def close(self, session: Session) -> None:
-        """End the stream of a session."""
-        stream: Any = self._streams.pop(session.id, None)
-        if stream is not None:
-            with suppress(Exception):
-                stream.end()
+        """Serve the stream of a session that ends for a while; call it in the event loop.
+
+        The session ends the stream, as all its sinks.
+        """
+        stream = self._streams.pop(session.id, None)
+        if stream is None:
+            return
+        while len(self._ended) >= _MAX_ENDED:
+            del self._ended[next(iter(self._ended))]
+        self._ended[session.id] = stream
+        asyncio.get_running_loop().call_later(_ENDED_SECONDS, self._ended.pop, session.id, None)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from newscaster import media
 from newscaster.errors import MediaError
-from newscaster.server.api_requests import VIDEO_BODY, TheStudio, UsedSession, new_router
+from newscaster.server.api_requests import VIDEO_BODY, TheStudio, WatchedSession, new_router
 from newscaster.server.http_errors import NOT_FOUND, TOO_LARGE, RefusedError
 from newscaster.server.job_process import run_work
 from newscaster.server.job_record import VIDEO
@@ -110,7 +110,7 @@ def _poster(video: Path, mtime_ns: int) -> bytes:
     summary="A session as HLS: the playlist. Its viewers share one encoder",
     response_class=Response,
 )
-async def hls_playlist(session: UsedSession, request: Request, studio: TheStudio) -> Response:
+async def hls_playlist(session: WatchedSession, request: Request, studio: TheStudio) -> Response:
     token = request.query_params.get("token")  # players send no headers
     query = "" if token is None else f"?token={quote(token, safe='')}"
     return Response(await studio.hls.playlist(session, query), media_type="application/vnd.apple.mpegurl")
@@ -121,5 +121,5 @@ async def hls_playlist(session: UsedSession, request: Request, studio: TheStudio
     summary="A file of the playlist: the header, or a segment of a second, as MP4",
     response_class=Response,
 )
-async def hls_part(session: UsedSession, name: str, studio: TheStudio) -> Response:
+async def hls_part(session: WatchedSession, name: str, studio: TheStudio) -> Response:
     return Response(studio.hls.part(session, name), media_type="video/mp4", headers=_SEGMENT_HEADERS)

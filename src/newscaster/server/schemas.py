@@ -11,6 +11,8 @@ from newscaster.still.head_motion import MotionStyle
 from newscaster.synthesis.articulation import Articulation
 from newscaster.synthesis.dub_options import Extend, Fit
 
+_ANCHOR = "Id of the anchor, or another name of a bundled one (default: the first)."
+
 
 class _Schema(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -28,7 +30,7 @@ class _Delivery(_Schema):
 class SpeakOptions(_Delivery):
     """An anchor, and how it speaks."""
 
-    anchor: str | None = Field(None, max_length=200, description="Id of the anchor (default: the first).")
+    anchor: str | None = Field(None, max_length=200, description=_ANCHOR)
 
 
 class JobOptions(SpeakOptions):
@@ -121,7 +123,7 @@ class VoiceSample(_Words):
     )
     voice: str | None = Field(None, max_length=200, description="Installed voice (default: the anchor's).")
     speed: float = Field(1.0, ge=0.5, le=2, description="Speaking rate; 1 is the voice's own.")
-    anchor: str | None = Field(None, max_length=200, description="Id of the anchor (default: the first).")
+    anchor: str | None = Field(None, max_length=200, description=_ANCHOR)
 
 
 class NewJob(JobOptions, Text, _Words, _Scene):

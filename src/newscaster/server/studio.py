@@ -362,11 +362,11 @@ class Studio:
 
     async def _end(self, session: Session) -> None:
         session.live.close()
+        self.hls.close(session)
         try:
             await self.recordings.finish(session)
             await session.close()
             await self.peers.hang_up(session)
-            self.hls.close(session)
         finally:
             self._used.pop(session.id).release()
         _log.info("session %s ended", session.id, extra={"session": session.id})
