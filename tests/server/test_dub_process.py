@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import numpy as np
 
 from making_media import KINDS, numbered, tone, write_media
 from newscaster import media
-from newscaster.server.dub_process import _kept, numbered_faces, write_playable
-from newscaster.synthesis.dub_options import DubResult, KeptFrames
+from newscaster.server.dub_process import _kept, _level, numbered_faces, write_playable
+from newscaster.synthesis.dub_options import DubResult, KeptFrames, SpeechGain
 
 
 def test_an_original_that_browsers_do_not_play_gets_a_copy_in_step(tmp_path: Path) -> None:
@@ -48,6 +49,9 @@ def test_kept_frames_are_noted_in_one_line() -> None:
         )
 
     assert _kept(result()) == []
+    assert _level(result()) == []
+    gain = SpeechGain(decibels=3.0, text="the speech is made 3.0 dB louder")
+    assert _level(replace(result(), speech_gain=gain)) == ["the speech is made 3.0 dB louder"]
     parts = [KeptFrames(start=a, stop=a + 5, reason=why) for a, why in ((0, "A"), (20, "B"), (50, "A"))]
     assert _kept(result(*parts)) == [
         "15 of 100 frames keep their own mouth: A, B. The report has their times"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from newscaster.errors import FootageError, InputError, SpeechError
 from newscaster.media import VideoInfo
 from newscaster.prepare.clips import Footage, read_footage
 from newscaster.prepare.people import Person
+from newscaster.speech.captions import TimedSentence
 from newscaster.synthesis import dub_preview
 from newscaster.synthesis.dub_options import DubOptions
 from newscaster.synthesis.dub_preview import PreviewPlan, plan_preview
@@ -96,6 +98,21 @@ def test_the_options_are_on_the_clock_of_the_window(tmp_path: Path) -> None:
     assert (cut.start_seconds, cut.stop_seconds) == (1.0, 2.5)
 
 
+def test_a_window_within_a_part_is_as_loud_as_the_part(tmp_path: Path) -> None:
+    own, path = tmp_path / "own.wav", tmp_path / "speech.wav"
+    media.write_wav(own, 0.5 * speech_like(3.0, RATE), RATE)
+    media.write_wav(path, 0.2 * speech_like(3.0, RATE), RATE)
+    sentences = (TimedSentence(text="Hi.", start_seconds=0.0, stop_seconds=3.0),)
+    speech = replace(measure_speech(path, name="x"), sentences=sentences, notes=("a note",))
+    levelled, gain = dub_preview._levelled(speech, own, tmp_path)
+    assert gain.decibels == pytest.approx(20 * np.log10(2.5), abs=0.05)
+    assert (levelled.sentences, levelled.notes) == (sentences, ("a note",))
+    assert levelled.samples == speech.samples
+    assert levelled.loud == pytest.approx(2.5 * speech.loud, rel=0.01)
+    made, expected = (media.read_audio(file, rate=RATE) for file in (levelled.audio_file, own))
+    np.testing.assert_allclose(made, expected, atol=0.01)
+
+
 def test_a_long_text_is_read_as_far_as_it_is_heard() -> None:
     text = "word " * 10_000
     part = dub_preview._beginning(text, 3.0)
@@ -174,6 +191,35 @@ def test_a_preview_is_a_part_of_the_video_beside_the_same_part_as_it_was(tmp_pat
     audio = media.read_audio(tmp_path / "out.mp4", rate=16_000)
     part = media.read_audio(speech, rate=16_000)[round(first / 25 * 16_000) :][: len(audio)]
     assert np.corrcoef(audio[2000:40000], part[2000:40000])[0, 1] > 0.95
+    assert made.speech_gain is None
+
+
+@pytest.mark.slow
+def test_a_preview_within_a_part_has_its_loudness(tmp_path: Path) -> None:
+    anchor: Anchor = newscaster.open("grid-s1")
+    frames = media.read_yuv_frames(write_person_video(tmp_path / "mute.mp4", anchor, frames=100))
+    video, own, speech = (tmp_path / name for name in ("video.mp4", "own.wav", "speech.wav"))
+    media.write_wav(own, 0.6 * speech_like(4.0), 16_000)
+    media.write_wav(speech, 0.2 * speech_like(4.0), 16_000)
+    media.write_video(video, frames, fps=Fraction(25), audio=own)
+    for at, start in ((2.4, 0.2), (1.5, 0.5)):  # the window is within the part; the part starts in it
+        made = anchor.preview_dub(
+            video,
+            speech,
+            tmp_path / "out.mp4",
+            original=tmp_path / "original.mp4",
+            at_seconds=at,
+            style=STYLE,
+            options=DubOptions(start_seconds=start),
+        )
+        assert made.speech_gain is not None
+        assert made.speech_gain.decibels == pytest.approx(20 * np.log10(3), abs=1)
+        inside = slice(16_000, 44_000)
+        audio = [
+            media.read_audio(tmp_path / f"{name}.mp4", rate=16_000)[inside] for name in ("out", "original")
+        ]
+        powers = [float(np.mean(samples**2)) for samples in audio]
+        assert 10 * np.log10(powers[0] / powers[1]) == pytest.approx(0, abs=1.5)
 
 
 def difference(a: ImageU8, b: ImageU8) -> float:

@@ -60,7 +60,8 @@ class DubWork:
             temporary.write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
         if not self.job.dub.preview:
             write_playable(self._original, self.folder / PLAYABLE, progress)
-        return {"seconds": round(made.seconds, 2), "frames": made.frames, "notes": [*_kept(made), *notes]}
+        notes = [*_kept(made), *_level(made), *notes]
+        return {"seconds": round(made.seconds, 2), "frames": made.frames, "notes": notes}
 
     @property
     def _original(self) -> Path:
@@ -124,6 +125,11 @@ class DubWork:
             style=self._style,
             progress=progress,
         )
+
+
+def _level(made: DubResult) -> list[str]:
+    """Return a line on the gain of the speech in a part."""
+    return [] if made.speech_gain is None else [made.speech_gain.text]
 
 
 def _kept(made: DubResult) -> list[str]:

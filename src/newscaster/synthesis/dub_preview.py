@@ -28,7 +28,9 @@ from newscaster.prepare.work import people_in
 from newscaster.speech.cued_script import parse_cues
 from newscaster.synthesis.cued_speech import open_cued_speech
 from newscaster.synthesis.dub import dub_to_file
-from newscaster.synthesis.dub_options import DubOptions, DubResult, check_part_start
+from newscaster.synthesis.dub_audio import AudioPlan, write_dub_audio
+from newscaster.synthesis.dub_loudness import speech_gain
+from newscaster.synthesis.dub_options import DubOptions, DubResult, SpeechGain, check_part_start
 from newscaster.synthesis.dub_people import FromAnchor
 from newscaster.synthesis.dub_roles import Role
 from newscaster.synthesis.identity import anchor_descriptor
@@ -124,12 +126,17 @@ def preview_to_file(
         if options.face is not None and chosen is not None:
             face = _face_in_cut(cut, persons[chosen], plan)
         speech = stack.enter_context(_open_window(request, options, style, plan, own, folder))
+        gain: SpeechGain | None = None
+        in_cut = _options_in_cut(options, plan, face)
+        is_new = options.script is not None or request.speech is not None or request.text is not None
+        if options.is_part and not in_cut.is_part and is_new and own is not None:
+            speech, gain = _levelled(speech, own, folder)
         opened = SpeechRequest(speech=None, text=None, rate=request.rate, opened=speech)
         made = dub_to_file(
             [Role(source=FromAnchor(anchor), request=opened, face=face)],
             cut,
             out,
-            options=_options_in_cut(options, plan, face),
+            options=in_cut,
             outputs=Outputs(),
             style=style,
             signing=signing,
@@ -137,7 +144,8 @@ def preview_to_file(
         )
         with media.atomic_write(original) as temporary:
             temporary.write_bytes(cut.read_bytes())
-    return replace(made, notes=tuple(note.replace(f"{folder}{os.sep}", "") for note in made.notes))
+    notes = tuple(note.replace(f"{folder}{os.sep}", "") for note in made.notes)
+    return replace(made, notes=notes, speech_gain=gain or made.speech_gain)
 
 
 @contextmanager
@@ -272,6 +280,21 @@ def _open_window(
             text = _beginning(text, stop)
         with open_speech(speech_input, text=text, rate=request.rate, reading=style.reading) as speech:
             yield _cut_speech(speech, start, stop, folder)
+
+
+def _levelled(speech: Speech, own: Path, folder: Path) -> tuple[Speech, SpeechGain]:
+    """Return the speech of a window within a part, as loud as what it replaces there, and its gain.
+
+    The cut video has no part of its own, in which the dub would do so.
+    """
+    plan = AudioPlan(speech=speech.audio_file, own=own, seconds=speech.seconds)
+    measured = speech_gain(plan)
+    gain = 10 ** (measured.decibels / 20)
+    path = folder / "levelled.wav"
+    write_dub_audio(replace(plan, own=None, speech_gain=gain), path)
+    levelled = measure_speech(path, name="the speech in the preview")
+    loud = min(1.0, gain * speech.loud)
+    return replace(levelled, loud=loud, sentences=speech.sentences, notes=speech.notes), measured
 
 
 def _beginning(text: str, seconds: float) -> str:
