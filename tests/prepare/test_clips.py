@@ -10,7 +10,7 @@ import pytest
 from making_media import tone
 from newscaster.errors import FootageError, MediaError
 from newscaster.media import write_wav
-from newscaster.prepare.clips import choose_fps, cut, find_footage, read_footage
+from newscaster.prepare.clips import choose_fps, cut, find_footage, need_footage, read_footage
 
 NTSC = Fraction(30_000, 1001)
 
@@ -76,6 +76,10 @@ def test_audio_alone_is_no_footage(tmp_path: Path) -> None:
     write_wav(path, tone(1.0), 16_000)
     with pytest.raises(FootageError, match="no video"):
         find_footage(path)
+
+
+def test_folders_of_footage_are_taken_before_they_are_searched(tmp_path: Path) -> None:
+    assert need_footage([tmp_path, str(tmp_path)]) == [tmp_path, tmp_path]
 
 
 def test_a_folder_without_video(tmp_path: Path) -> None:
