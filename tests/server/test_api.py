@@ -308,7 +308,7 @@ def test_texts(studio: TestClient) -> None:
     session = studio.post("/v1/sessions", json={}).json()
     path = f"/v1/sessions/{session['id']}"
     for text, expected in (
-        ("", "text: "),
+        ("", "text has 0 characters; expected 1 or more"),
         ("...", "the text '...' holds no word"),
         ("a" * 20_001, "the text has 20,001"),
     ):

@@ -96,6 +96,8 @@ def test_long_and_odd_values_are_shortened_and_escaped() -> None:
 @pytest.mark.parametrize(
     ("request_options", "expected"),
     [
+        ({"json": {"body": 1}}, "body is not a field of this request"),
+        ({"json": {"path": 1}}, "path is not a field of this request"),
         ({}, "the request has no body; expected a JSON object"),
         ({"json": [1]}, "the request is [1]; expected a JSON object"),
         ({"json": {"speed": "fast"}}, "speed is 'fast'; expected a number"),

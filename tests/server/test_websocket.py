@@ -168,7 +168,7 @@ def test_messages_that_are_refused_end_nothing(open_studio: OpenStudio) -> None:
     [
         ('{"output": "gif"}', "output is 'gif'; expected one of none, mp4, frames"),
         ('{"anchor": "no-one"}', "there is no anchor 'no-one'"),
-        ('{"path": "/etc/passwd"}', "path: "),
+        ('{"path": "/etc/passwd"}', "path is not a field of this request"),
         ("nonsense", "the message is not JSON"),
     ],
 )

@@ -135,7 +135,7 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return JSONResponse({"error": of_validation(error.errors())}, 422)
+    return JSONResponse({"error": of_validation(error.errors(), of_http=True)}, 422)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

@@ -49,22 +49,26 @@ _LENGTHS = {
 }
 
 
-def of_validation(errors: Sequence[Any]) -> str:
-    """Return pydantic's errors as sentences: field, value found, values accepted, next step."""
+def of_validation(errors: Sequence[Any], *, of_http: bool = False) -> str:
+    """Return pydantic's errors as sentences: field, value found, values accepted, next step.
+
+    Args:
+        errors: as pydantic lists them.
+        of_http: whether each place starts with the part of the request, such as "body", as FastAPI's do.
+    """
     for error in errors:
         if error["type"] == "json_invalid":
             place, why = error["loc"][-1], error["ctx"]["error"]
             return f"the body is not JSON (at character {place}: {why}). Send a JSON object"
-    sentences = [_sentence(error) for error in errors[:_MAX_ERRORS]]
+    sentences = [_sentence(error, error["loc"][of_http:]) for error in errors[:_MAX_ERRORS]]
     if len(errors) > _MAX_ERRORS:
         sentences.append(f"{len(errors) - _MAX_ERRORS} more values are not accepted")
     return ". ".join(sentences)
 
 
-def _sentence(error: Mapping[str, Any]) -> str:
+def _sentence(error: Mapping[str, Any], path: Sequence[str | int]) -> str:
     kind, context = error["type"], error.get("ctx", {})
-    path = [str(part) for part in error["loc"] if part not in ("body", "query", "path")]
-    field = _shortened(".".join(path)) or "the request"
+    field = _shortened(".".join(map(str, path))) or "the request"
     if kind == "missing":
         if not path:
             return f"the request has no body; expected a JSON object. {_SCHEMA} describes it"
