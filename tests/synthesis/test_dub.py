@@ -162,16 +162,37 @@ def test_a_part_alone_is_rewritten_and_faded(
     )
     assert made.frames == 2 * FRAMES + PATTERN
     changed = np.array([bool((a != b).any()) for a, b in zip(own_planes(video), written.planes, strict=True)])
-    assert not np.r_[changed[:6], changed[25:]].any()
+    assert not np.r_[changed[:5], changed[25:]].any()
     assert changed[8:23].all()
     weights = np.load(tmp_path / "m.npz")["shares"]
     assert (np.diff(weights[5:12]) >= 0).all()
     assert weights[12] == 1
     assert {kept.reason for kept in made.kept} == {"outside the part", "the face is not seen"}
+    assert made.kept[0].stop == 5
     audio = media.read_audio(tmp_path / "out.mp4", rate=16_000)
     own = media.read_audio(video, rate=16_000)
     after = slice(int(1.3 * 16_000), int(2.2 * 16_000))
     assert np.corrcoef(audio[after], own[after])[0, 1] > 0.98
+
+
+def test_a_part_from_the_start_is_not_faded_in(
+    anchor: Anchor, video: Path, speech: Path, cache: Path, tmp_path: Path
+) -> None:
+    weights = {}
+    for name, part in (("whole", {}), ("part", {"start_seconds": 0.0, "stop_seconds": 1.0})):
+        options, motion = DubOptions(cache=cache, **part), tmp_path / f"{name}.npz"
+        anchor.dub(
+            video,
+            speech,
+            tmp_path / f"{name}.mp4",
+            style=STYLE,
+            options=options,
+            outputs=Outputs(motion=motion),
+        )
+        weights[name] = np.load(motion)["shares"]
+    assert weights["part"][0] == weights["whole"][0] == 1
+    assert 0 < weights["part"][24] < 0.5
+    assert not weights["part"][25:].any()
 
 
 @pytest.mark.slow

@@ -30,6 +30,14 @@ TRACK = VideoTrack(
 )
 
 
+def person() -> Head:
+    """A head whose pose can be measured."""
+    points = head().points.copy()
+    stable = [number for number in STABLE if not points[number].any()]
+    points[stable] = np.random.default_rng(5).uniform(-0.4, 0.4, (len(stable), 3))
+    return Head(points)
+
+
 @pytest.mark.parametrize("bent", [0.0, 0.002])
 def test_mouths_that_the_edge_cuts_off_are_found_as_if_every_pixel_was_looked_at(bent: float) -> None:
     rng = np.random.default_rng(3)
@@ -54,10 +62,7 @@ def test_the_jaw_meets_that_of_the_frame_and_follows_speech_at_the_chin() -> Non
     """Above the mask the frame's own jaw goes on, wherever the new mouth has its."""
     frames, size, wider = 12, (320, 240), 6.0
     crop = FaceCrop(128, 1.8)
-    points = head().points.copy()
-    stable = [number for number in STABLE if not points[number].any()]
-    points[stable] = np.random.default_rng(5).uniform(-0.4, 0.4, (len(stable), 3))
-    face = tiny_face(frames=frames, size=size, crop=crop, scale=60.0, person=Head(points))
+    face = tiny_face(frames=frames, size=size, crop=crop, scale=60.0, person=person())
     landmarks = face.landmarks.copy()
     middle = landmarks[:, list(JAW), 0].mean(axis=1, keepdims=True)
     landmarks[:, list(JAW), 0] += wider * np.sign(landmarks[:, list(JAW), 0] - middle)
@@ -87,3 +92,34 @@ def test_the_jaw_meets_that_of_the_frame_and_follows_speech_at_the_chin() -> Non
         assert np.abs(jaw[row, [0, -1]] - seen[row, [0, -1]]).max() < 1.5
         assert moved[[0, -1]].min() > 0.8 * wider
         assert moved[chin] < 1e-6 < moved[chin - 1] < moved[chin // 2]
+
+
+def test_the_reason_is_that_of_each_frame() -> None:
+    frames, size, crop = 50, (320, 240), FaceCrop(128, 1.8)
+    face = tiny_face(frames=frames, size=size, crop=crop, scale=60.0, person=person())
+    covered = np.isin(np.arange(frames), (20, 21))
+    track = VideoTrack(
+        path=Path("a.mp4"),
+        sha256="0" * 64,
+        fps=Fraction(25),
+        size=size,
+        landmarks=face.landmarks,
+        present=np.ones(frames, np.bool_),
+        covered=covered,
+        face=0,
+    )
+    target = VideoTarget.of(track, face, crop)
+    reasons = target.reasons()
+    assert (reasons[covered] == "something is before the mouth").all()
+    beside = reasons == "beside frames that keep theirs"
+    assert beside[[19, 22]].all()
+    assert (beside | covered | (reasons == "")).all(), "no part was given"
+    part = target.within(0.0, 1.6)
+    assert (part.weights[:10] == 1).all()
+    assert part.weights[39] > 0
+    assert (part.reasons()[40:] == "outside the part").all()
+    assert np.array_equal(part.reasons()[:40], reasons[:40])
+    later = target.within(1.2, 2.0)
+    assert (later.reasons()[:20] == "outside the part").all()
+    assert later.weights[-1] == 1
+    assert 0 < later.weights[30] < later.weights[31] < 1

@@ -50,6 +50,8 @@ class VideoTarget:
     """(F, 17, 2): the jaw line that each frame shows, in head units, smoothed; NaN without a face."""
     cut_side: int
     """Side of the crops of its frames, which divides that of `crop`: no larger than the renderer needs."""
+    outside: ArrayBool | None = None
+    """(F,) whether a frame is outside the part to rewrite; None: the whole video is rewritten."""
     images: _Images | None = None
     """The decoded frames in the order in which `frames` asks for them; see `on`."""
 
@@ -76,17 +78,19 @@ class VideoTarget:
         return replace(self, images=_Images(images))
 
     def within(self, start_seconds: float, stop_seconds: float) -> VideoTarget:
-        """Return the same, rewritten from one time to another alone, faded in and out."""
-        fps = float(self.track.fps)
-        times = np.arange(len(self.track)) / fps
-        edge = np.minimum(times - start_seconds, stop_seconds - times) / FADE_SECONDS
-        ramp = np.clip(edge, 0, 1)
+        """Return the same, rewritten from one time to another alone, faded in and out within the video."""
+        fps, count = float(self.track.fps), len(self.track)
+        times = (np.arange(count) + 0.5) / fps
+        since = times - start_seconds if start_seconds > times[0] else np.inf
+        left = stop_seconds - times if stop_seconds < times[-1] else np.inf
+        edge = np.broadcast_to(np.minimum(since, left), count)
+        ramp = np.clip(edge / FADE_SECONDS, 0, 1)
         weights = self.weights * (ramp**2 * (3 - 2 * ramp)).astype(np.float32)
-        return replace(self, weights=weights)
+        return replace(self, weights=weights, outside=edge <= 0)
 
     def reasons(self) -> npt.NDArray[np.str_]:
         """Return why each frame keeps its own mouth, (F,); empty: it is rewritten, in whole or faded."""
-        outside, turned = (
+        cut_off, turned = (
             _cut_off(self.warps, self.face.mask, self.track),
             turned_away(self.poses, self.face.poses.angles),
         )
@@ -94,10 +98,12 @@ class VideoTarget:
             (self.weights > 0, ""),
             (~self.track.present, "the face is not seen"),
             (self.track.covered, "something is before the mouth"),
-            (outside, "the face is cut off by the edge of the frame"),
+            (cut_off, "the face is cut off by the edge of the frame"),
             (turned, "the head is turned away"),
+            (np.zeros(len(self), np.bool_) if self.outside is None else self.outside, "outside the part"),
         )
-        names = np.select([flags for flags, _ in checks], [name for _, name in checks], "outside the part")
+        beside = "beside frames that keep theirs"
+        names = np.select([flags for flags, _ in checks], [name for _, name in checks], beside)
         return np.asarray(names)
 
     def __len__(self) -> int:
