@@ -442,7 +442,9 @@ def _check_minutes(minutes: float, target_minutes: float, renderer: str) -> None
     ):
         if not (math.isfinite(value) and (value > 0 or (value == 0 and least))):
             accepted = "0 or more" if least else "a number above 0"
-            raise InputError(f"{argument} is {value}; expected {accepted}, such as {usual:g}")
+            names = " or ".join(f"'{name}'" for name in sorted(UNTRAINED))
+            other = f". For no training, choose {names} as renderer" if argument == "minutes" else ""
+            raise InputError(f"{argument} is {value}; expected {accepted}, such as {usual:g}{other}")
 
 
 def _check_footage_moves(motion: MotionStyle | None, *, blinks: bool) -> None:

@@ -214,7 +214,11 @@ def _is_shouted(match: re.Match[str]) -> bool:
     """Return whether the words around are in capitals, too, as in a headline."""
     text = match.string
     around = f"{text[max(0, match.start() - 40) : match.start()]} {text[match.end() : match.end() + 40]}"
-    words = [word for word in re.findall(r"[A-Za-z]{4,}", around) if word not in INITIALISMS | ACRONYMS]
+    words = [
+        word
+        for word in re.findall(r"[A-Za-z]{4,}", around)
+        if word not in INITIALISMS | ACRONYMS and re.search("[AEIOUYaeiouy]", word)  # "HTTP" is no word
+    ]
     return bool(words) and 2 * sum(word.isupper() for word in words) > len(words)
 
 
