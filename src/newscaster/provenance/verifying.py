@@ -51,13 +51,9 @@ algorithm, a result that this version does not know, or its form; and a file tha
 _REMOTE_ERRORS = ("Remote:", "RemoteManifest:")
 """First words of the toolkit's errors if a manifest is remote; not all of them have an error class."""
 _MAX_NOTES = 3
+"""Maximum number of authorities named as no longer or not yet valid."""
 _TEXT_MEDIA = (".svg", ".pdf")
 """Suffixes of texts that may hold a manifest."""
-_GIVE_MEDIA = (
-    "Give a video that ends in "
-    f"{media.containers.listed(media.containers.signed_suffixes())}, an image or an audio file"
-)
-"""Maximum number of authorities named as no longer or not yet valid."""
 _TIMED = ("expired", "not_yet_valid")
 
 
@@ -130,7 +126,7 @@ def verify(path: str | Path, *, trust: str | Path | None = None, watermark: bool
     if path == sidecar:
         raise InputError(f"'{path}' is a manifest, not a video. Give the video beside it")
     if path.suffix.lower() not in _TEXT_MEDIA and _is_text(path):
-        raise InputError(f"'{path}' is a text, which holds no manifest. {_GIVE_MEDIA}")
+        raise InputError(f"'{path}' is a text, which holds no manifest. {_give_media()}")
     verified = _read(path, sidecar, trust)
     return replace(verified, watermark=_find_watermark(path)) if watermark else verified
 
@@ -223,6 +219,11 @@ def _unreadable_file(path: Path, error: OSError) -> InputError:
     return InputError(f"'{path}' cannot be read ({error.strerror or error}). Check its permissions")
 
 
+def _give_media() -> str:
+    suffixes = media.containers.listed(media.containers.signed_suffixes())
+    return f"Give a video that ends in {suffixes}, an image or an audio file"
+
+
 def _reader(c2pa: ModuleType, path: Path, context: Any, manifest: bytes | None) -> Any:
     mime_type = media_type_of(path)
     try:
@@ -235,7 +236,7 @@ def _reader(c2pa: ModuleType, path: Path, context: Any, manifest: bytes | None) 
             raise _UnsignedError(
                 "its format has no place for a manifest, and there is none beside it"
             ) from error
-        raise InputError(f"'{path}' is of a format that holds no manifests. {_GIVE_MEDIA}") from error
+        raise InputError(f"'{path}' is of a format that holds no manifests. {_give_media()}") from error
     except c2pa.C2paError as error:
         if str(error).startswith(_REMOTE_ERRORS):
             raise _UnsignedError(f"its manifest is remote, and nothing is fetched ({error})") from error
