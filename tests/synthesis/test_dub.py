@@ -105,8 +105,8 @@ def test_the_new_mouth_lies_where_the_motion_file_says(
     assert np.median(off) < 0.05
 
 
-def with_audio(video: Path, samples: np.ndarray, path: Path) -> Path:
-    """The frames of a video, without a change, with other audio of 16 kHz."""
+def with_audio(video: Path, samples: np.ndarray, path: Path, *, late: int = 0) -> Path:
+    """The frames of a video, without a change, with other audio of 16 kHz, so many samples later."""
     media.write_wav(path.with_suffix(".wav"), samples, 16_000)
     with (
         av.open(str(video)) as frames,
@@ -120,6 +120,7 @@ def with_audio(video: Path, samples: np.ndarray, path: Path) -> Path:
                 packet.stream = pictures
                 out.mux(packet)
         for frame in audio.decode(audio=0):
+            frame.pts = (frame.pts or 0) + late
             out.mux(track.encode(frame))
         out.mux(track.encode(None))
     return path
@@ -532,20 +533,7 @@ def test_own_audio_stays_with_the_frames(
     anchor: Anchor, video: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Audio that starts later than the frames, and a part of a video, keep their place."""
-    late = tmp_path / "late.mp4"
-    speech = tmp_path / "speech.wav"
-    media.write_wav(speech, speech_like(1.4), 16_000)
-    with av.open(str(video)) as frames, av.open(str(speech)) as audio, av.open(str(late), "w") as out:
-        pictures = out.add_stream_from_template(frames.streams.video[0])
-        track = out.add_stream("aac", rate=16_000, layout="mono")
-        for packet in frames.demux(frames.streams.video[0]):
-            if packet.dts is not None:
-                packet.stream = pictures
-                out.mux(packet)
-        for frame in audio.decode(audio=0):
-            frame.pts = (frame.pts or 0) + 16_000  # a second later
-            out.mux(track.encode(frame))
-        out.mux(track.encode(None))
+    late = with_audio(video, speech_like(1.4), tmp_path / "late.mp4", late=16_000)
     own = media.read_audio(late, rate=16_000)
     assert np.abs(own[: int(0.95 * 16_000)]).max() < 0.01
     loud = np.abs(own[int(1.05 * 16_000) :]).max()

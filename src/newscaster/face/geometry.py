@@ -86,3 +86,9 @@ def eye_distance(landmarks: ArrayFloat) -> ArrayF64:
     """Return the distance between the outer eye corners in pixels, for landmarks (..., L, >=2)."""
     between = landmarks[..., LEFT_EYE_OUTER, :2] - landmarks[..., RIGHT_EYE_OUTER, :2]
     return np.asarray(np.hypot(between[..., 0], between[..., 1]), np.float64)
+
+
+def smoothstep(x: ArrayF64) -> ArrayF64:
+    """Return what rises from 0 to 1 as x does, with level ends; of any shape."""
+    x = np.clip(x, 0, 1)
+    return np.asarray(x * x * (3 - 2 * x))

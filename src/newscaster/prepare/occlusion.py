@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from newscaster.face.crop import Mask
-from newscaster.face.geometry import runs
+from newscaster.face.geometry import runs, smoothstep
 from newscaster.face.head_pose import Head, Poses
 from newscaster.face.topology import MOUTH
 from newscaster.formats.dataset import Clip
@@ -230,8 +230,8 @@ def faded(bad: ArrayBool, fps: float) -> ArrayF32:
         np.abs(frames - bad_frames[np.minimum(after, len(bad_frames) - 1)]),
         np.abs(frames - bad_frames[np.maximum(after - 1, 0)]),
     )
-    linear = np.clip((distance - round(MARGIN_SECONDS * fps)) / max(1, round(FADE_SECONDS * fps)), 0, 1)
-    return np.asarray(linear**2 * (3 - 2 * linear), np.float32)
+    ramp = (distance - round(MARGIN_SECONDS * fps)) / max(1, round(FADE_SECONDS * fps))
+    return np.asarray(smoothstep(ramp), np.float32)
 
 
 def blend_weights(

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from newscaster.face.geometry import smoothstep
 from newscaster.media.doubling import bilinear, doubled
 from newscaster.still.lash_line import trace_lash_line
 from newscaster.types import ArrayF32, ArrayF64, ArrayFloat, ArrayI64, ImageU8, Landmarks
@@ -219,8 +220,8 @@ class _Eye:
         at, y = self._at, self._y
         lash = np.minimum(_LASH_IOD * self._iod, _LASH_OPENING * at.opening)
         drop, rise = self._travel(at, closure)
-        upper = 1 - _smoothstep((y - at.upper - drop - 0.5 * lash) / self._feather)
-        lower = _smoothstep((y - at.lower + rise + 0.5 * lash) / self._feather + 1) * (1 - upper)
+        upper = 1 - smoothstep((y - at.upper - drop - 0.5 * lash) / self._feather)
+        lower = smoothstep((y - at.lower + rise + 0.5 * lash) / self._feather + 1) * (1 - upper)
         ball = 1 - upper - lower
         changes = (upper > 0) * (drop > 0) + (lower > 0) * (rise > 0) + (ball > 0) * any(shift) > 0
         out = np.zeros((len(y), 3), np.float32)
@@ -253,20 +254,20 @@ class _Eye:
         low, high = height - ratio, height
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
-            is_above = middle + ratio * _smoothstep(middle) < height
+            is_above = middle + ratio * smoothstep(middle) < height
             low, high = np.where(is_above, middle, low), np.where(is_above, high, middle)
         return np.asarray(((low + high) / 2 - height) * zone)
 
     def _before_rising(self, part: ArrayI64, rise: ArrayF64) -> ArrayF64:
         zone = _LOWER_ZONE_IOD * self._iod
         below = (self._y[part] - self._at.lower[part] + rise[part]) / (zone + rise[part])
-        return np.asarray(rise[part] * (1 - _smoothstep(below)))
+        return np.asarray(rise[part] * (1 - smoothstep(below)))
 
     def _before_looking(self, part: ArrayI64, shift: tuple[float, float]) -> tuple[ArrayF64, ArrayF64]:
         x, at = self._x[part], self._at
         height = (self._y[part] - at.upper[part]) / np.maximum(at.opening[part], 1e-6)
         across = self._ball_weight(x)
-        down = across * _smoothstep(height / 0.3) * _smoothstep((1 - height) / 0.3)
+        down = across * smoothstep(height / 0.3) * smoothstep((1 - height) / 0.3)
         return -shift[0] * across, -shift[1] * down
 
     def _ball_weight(self, x: ArrayF64) -> ArrayF64:
@@ -290,8 +291,8 @@ class _Eye:
         drop, rise = self._travel(at, closure)
         near = np.abs(x) < self._width / 2
         near[[i for eye in EYES for i in eye.iris]] = False
-        down = drop * _smoothstep((y - at.upper + at.zone) / at.zone)
-        up = rise * (1 - _smoothstep((y - at.lower) / (_LOWER_ZONE_IOD * self._iod)))
+        down = drop * smoothstep((y - at.upper + at.zone) / at.zone)
+        up = rise * (1 - smoothstep((y - at.lower) / (_LOWER_ZONE_IOD * self._iod)))
         is_upper = y < (at.upper + at.lower) / 2
         points[:, 1] += np.where(near, np.where(is_upper, down, -up), 0)
         iris = list(self._points.iris)
@@ -356,7 +357,7 @@ class _Eye:
         weights = np.exp(-(((x[:, None] - x) / (_EDGE_SMOOTHING * self._width)) ** 2) / 2)
         strip = 0.5 * _LASH_IOD * self._iod + 0.5 * self._feather  # it moves with the lid
         width = weights @ width / weights.sum(axis=1) + strip
-        width *= _smoothstep((half - np.abs(x)) / (0.4 * half))  # the corners stay
+        width *= smoothstep((half - np.abs(x)) / (0.4 * half))  # the corners stay
         return np.stack([x, y + away * width], axis=1)
 
     def _tail(self, photo: ImageU8) -> ArrayF64:
@@ -414,8 +415,3 @@ def _colours(photo: ImageU8, points: ArrayF64) -> ArrayF64:
     x, y = points.reshape(-1, 2).T - 0.5
     colours = bilinear(photo.astype(np.float32), x, y)
     return np.asarray(colours, np.float64).reshape(*points.shape[:-1], 3)
-
-
-def _smoothstep(x: ArrayF64) -> ArrayF64:
-    x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x))

@@ -25,6 +25,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from newscaster.errors import InputError
+from newscaster.face.geometry import smoothstep
 from newscaster.types import ArrayF64, ArrayI64
 
 MotionStyle = Literal["calm", "lively", "still"]
@@ -209,7 +210,7 @@ def _nods(clock: _Clock, rng: np.random.Generator) -> tuple[ArrayI64, ArrayF64]:
             return np.array(lowest, np.int64), course
         frame = round(at / clock.seconds * len(course))
         since = clock.times - clock.times[frame]
-        down = _smoothstep(1 + since / _NOD_SECONDS[0]) * (1 - _smoothstep(since / _NOD_SECONDS[1]))
+        down = smoothstep(1 + since / _NOD_SECONDS[0]) * (1 - smoothstep(since / _NOD_SECONDS[1]))
         course += float(rng.uniform(*_NOD_DEPTHS)) * down
         lowest.append(frame)
 
@@ -230,7 +231,7 @@ def _gaze(clock: _Clock, rng: np.random.Generator) -> ArrayF64:
         last = start > clock.seconds - _FREE_SECONDS
         start = min(start, clock.seconds - _FREE_SECONDS)
         target = np.zeros(2) if last else np.clip(rng.normal(size=2), -2.2, 2.2)
-        done = _smoothstep((clock.times - start) / _SACCADE_SECONDS)[:, None]
+        done = smoothstep((clock.times - start) / _SACCADE_SECONDS)[:, None]
         gaze += done * (target - level)
         level = target
         if last:
@@ -257,9 +258,4 @@ def _blinks(clock: _Clock, rng: np.random.Generator, rate: float) -> ArrayF64:
 def _lid_course(part: ArrayF64) -> ArrayF64:
     """Return the closure at fractions of a blink."""
     opening = (part - _CLOSING - _CLOSED) / (1 - _CLOSING - _CLOSED)
-    return np.asarray(_smoothstep(part / _CLOSING) * (1 - _smoothstep(np.clip(opening, 0, 1) ** 0.8)))
-
-
-def _smoothstep(x: ArrayF64) -> ArrayF64:
-    x = np.clip(x, 0, 1)
-    return np.asarray(x * x * (3 - 2 * x))
+    return np.asarray(smoothstep(part / _CLOSING) * (1 - smoothstep(np.clip(opening, 0, 1) ** 0.8)))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newscaster.face.crop import Box, FaceCrop, Mask, covered, cut_crop, cut_small, shrink_factor
-from newscaster.face.geometry import smooth
+from newscaster.face.geometry import smooth, smoothstep
 from newscaster.face.head_pose import SMOOTHING_SECONDS, Head, Poses
 from newscaster.face.mouth_basis import place_mouth
 from newscaster.face.surface_warp import SurfaceWarp
@@ -84,8 +84,7 @@ class VideoTarget:
         since = times - start_seconds if start_seconds > times[0] else np.inf
         left = stop_seconds - times if stop_seconds < times[-1] else np.inf
         edge = np.broadcast_to(np.minimum(since, left), count)
-        ramp = np.clip(edge / FADE_SECONDS, 0, 1)
-        weights = self.weights * (ramp**2 * (3 - 2 * ramp)).astype(np.float32)
+        weights = self.weights * smoothstep(edge / FADE_SECONDS).astype(np.float32)
         return replace(self, weights=weights, outside=edge <= 0)
 
     def reasons(self) -> npt.NDArray[np.str_]:
